@@ -1,0 +1,104 @@
+"""The `edge` command: loads a command when it is used, and turns errors into one line."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+
+import click
+
+from edge import __version__
+from edge.errors import EdgeError
+
+COMMANDS = {
+    "models": "edge.cli.models:models",
+    "quantize": "edge.cli.quantize:quantize",
+    "run": "edge.cli.run:run",
+}
+SUMMARIES = {
+    "models": "List, show, fetch and import models.",
+    "quantize": "Turn an fp32 model into an INT8 model.",
+    "run": "Classify what a camera, a video or pictures show.",
+}
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - Click's signature
+        """Name the commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in sorted(COMMANDS)])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"auto_envvar_prefix": "EDGE", "help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="edge")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
+def app(*, debug: bool, verbose: int) -> None:  # noqa: ARG001 - main looks for --debug itself
+    r"""Classify what a camera sees, in INT8, and know what every frame cost.
+
+    \b
+    Example:
+      edge run demo --seconds 10
+    """
+    logging.basicConfig(
+        level=LEVELS[min(verbose, 2)], format="edge: %(message)s", stream=sys.stderr
+    )
+
+
+def main() -> None:
+    """Run the command line and exit with its code.
+
+    0: done. 1: what was given cannot be used, or this machine lacks something. 2: usage.
+    70: a bug in edge. 130: interrupted.
+    """
+    debug = "--debug" in sys.argv
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        code = app.main(arguments, prog_name="edge", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
+    except EdgeError as error:
+        if debug:
+            raise
+        _say(str(error))
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _say(
+            f"a bug in edge ({type(error).__name__}: {error})."
+            " Run it again with --debug and report what it prints."
+        )
+        sys.exit(EXIT_BUG)
+    sys.exit(code or 0)
+
+
+def _say(text: str) -> None:
+    print(f"edge: {text}", file=sys.stderr)

@@ -1,0 +1,53 @@
+"""`edge quantize`: an fp32 ONNX and a folder of pictures become an INT8 ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.option(
+    "--calib",
+    "calib",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of pictures like those that the camera will see; about 200.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX to write."
+)
+def quantize(model: str, calib: Path, output: Path) -> None:
+    r"""Turn MODEL (a file or a name) into INT8.
+
+    The result holds explicit Q/DQ nodes: symmetric int8, zero points 0, one scale a channel for
+    weights. TensorRT builds it as it is, and the CPU engines run it.
+
+    \b
+    Example:
+      edge quantize squeezenet8 --calib pictures/ -o squeezenet8-int8.onnx
+    """
+    from edge.cli.progress import counting
+    from edge.model.onnx_file import load_model, save_model
+    from edge.model.zoo import resolve_model
+    from edge.quant.dataset import open_calibration_set
+    from edge.quant.quantize import quantize as quantize_model
+
+    fp32 = load_model(resolve_model(model))
+    pictures = open_calibration_set(calib)
+    with counting("calibrating", len(pictures.files)) as progress:
+        result = quantize_model(fp32, pictures, progress=progress)
+    save_model(result.model, output)
+
+    click.echo(
+        f"{output}: {result.int8_convs} INT8 convolutions, {output.stat().st_size:,} bytes,"
+        f" calibrated on {len(pictures.files)} pictures"
+    )
+    if pictures.unreadable:
+        click.echo(f"skipped {pictures.unreadable} unreadable pictures")
+    if pictures.copies:
+        click.echo(f"left out {pictures.copies} copies of the same picture")
+    for name in result.float_ops:
+        click.echo(f"stays float: {name}")

@@ -1,0 +1,153 @@
+"""`edge run`: a source goes through the network, live, and what it costs is shown."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.board import SysRoot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge.record import Summary
+    from edge.sinks.base import Sink
+
+DEFAULT_MODEL = "squeezenet8-int8"
+
+
+@click.command()
+@click.argument("source")
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, show_envvar=True,
+              help="ONNX of ours, or a name of `edge models list`.")  # fmt: skip
+@click.option("--engine", default="auto", show_default=True, show_envvar=True,
+              help="auto, openvino, onnxruntime or null.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), show_envvar=True,
+              help="Stop after so long; without it the source's end or Ctrl-C does.")  # fmt: skip
+@click.option("--top", "top_k", type=click.IntRange(1), default=5, show_default=True,
+              help="Guesses a frame.")  # fmt: skip
+@click.option("--json", "json_file", metavar="FILE",
+              help="Write one JSON object a frame; - is stdout.")  # fmt: skip
+@click.option("--show", is_flag=True, help="Open a window with the picture and its guesses.")
+@click.option(
+    "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
+)
+def run(
+    source: str,
+    model: str,
+    engine: str,
+    seconds: float | None,
+    top_k: int,
+    json_file: str | None,
+    show: bool,
+    root: Path,
+) -> None:
+    r"""Classify SOURCE: demo, a camera (0, /dev/video0), a video, a picture or a folder.
+
+    On a terminal a live panel shows the guesses, the latency and the power; elsewhere one plain
+    line a second. Ctrl-C ends the run with its summary.
+
+    \b
+    Example:
+      edge run demo --seconds 10
+    """
+    from edge.camera.base import open_source
+    from edge.camera.capture import Capture
+    from edge.engine.base import open_engine
+    from edge.loop import LoopOptions, run_loop
+    from edge.model.onnx_file import load_model
+    from edge.model.zoo import resolve_model
+    from edge.telemetry.power import PowerSampler
+
+    with ExitStack() as stack:
+        stop = stack.enter_context(_stopped_by_signals())
+        loaded = load_model(resolve_model(model))
+        opened = stack.enter_context(open_source(source))
+        ready = stack.enter_context(open_engine(engine, loaded))
+        title = (
+            f"{loaded.contract.name} {ready.info.precision} on {ready.info.name}, "
+            f"{opened.info.name}"
+        )
+        sinks = _open_sinks(stack, title, stop, json_file=json_file, show=show, top_k=top_k)
+        power = stack.enter_context(PowerSampler(SysRoot(root)))
+        capture = stack.enter_context(Capture(opened))
+        options = LoopOptions(read_power=power.read, top_k=top_k, seconds=seconds, stop=stop)
+        summary = run_loop(capture, ready, loaded.contract, sinks, options)
+    click.echo(summary_text(summary, title), err=json_file == "-")
+    if summary.lost is not None:
+        raise summary.lost
+
+
+def _open_sinks(
+    stack: ExitStack,
+    title: str,
+    stop: threading.Event,
+    *,
+    json_file: str | None,
+    show: bool,
+    top_k: int,
+) -> list[Sink]:
+    sinks: list[Sink] = []
+    if json_file is not None:
+        from edge.sinks.rows import JSONLinesSink
+
+        sinks.append(stack.enter_context(closing(JSONLinesSink(json_file))))
+    if show:
+        from edge.sinks.window import WindowSink
+
+        sinks.append(stack.enter_context(closing(WindowSink("edge", stop))))
+    text = sys.stderr if json_file == "-" else sys.stdout
+    if text.isatty():
+        from rich.console import Console
+
+        from edge.sinks.panel import PanelSink
+
+        panel = PanelSink(Console(file=text), title, top_k)
+        sinks.append(stack.enter_context(closing(panel)))
+    else:
+        from edge.sinks.lines import LinesSink
+
+        sinks.append(stack.enter_context(closing(LinesSink(text))))
+    return sinks
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[threading.Event]:
+    """Let Ctrl-C and SIGTERM set an event, so that the run ends with closed devices."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def summary_text(summary: Summary, title: str) -> str:
+    """Give the lines that a run ends with."""
+    from edge.sinks.text import STAGE_TITLES, counts_text, power_text
+
+    final = summary.final
+    lines = [
+        title,
+        f"  {counts_text(final)} in {final.elapsed_s:.1f} s, {final.fps:.1f} fps",
+        f"  {'latency in ms':14}{'p50':>8}{'p90':>9}{'p99':>9}",
+    ]
+    for name, stage in final.stages.items():
+        figures = f"{stage.p50_ms:8.2f} {stage.p90_ms:8.2f} {stage.p99_ms:8.2f}"
+        lines.append(f"    {STAGE_TITLES[name]:12}{figures}")
+    lines.append(f"  power {power_text(final.power)}")
+    lines += [
+        f"  {seen.what}: {seen.label} in {seen.share:.0%} of {seen.frames} frames"
+        for seen in summary.seen
+    ]
+    return "\n".join(lines)

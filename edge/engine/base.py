@@ -1,0 +1,142 @@
+"""The engine protocol, and the table of its implementations."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from edge.errors import InputError, MissingExtraError
+from edge.model.fold import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from edge.model.onnx_file import Model
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """What an open engine is.
+
+    Attributes:
+        name: as `--engine` takes it.
+        device: what it runs on, for a person.
+        precision: "int8" or "fp32".
+        slots: how many frames can be in flight.
+    """
+
+    name: str
+    device: str
+    precision: str
+    slots: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slot:
+    """One place for a frame inside the engine.
+
+    Attributes:
+        index: which of the engine's slots it is.
+        pixels: the engine's own input memory, uint8 (H, W, 3) BGR; write, then submit.
+    """
+
+    index: int
+    pixels: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What came out for one submitted slot.
+
+    Attributes:
+        values: float32, (classes,); the caller's own copy.
+        infer_ns: from the start of the network to its scores.
+    """
+
+    values: npt.NDArray[np.float32]
+    infer_ns: int
+
+
+class Engine(Protocol):
+    """A network ready to run. Used by one thread; closed once.
+
+    Frames go through in order: `acquire` a slot, fill its pixels, `submit` it, and `collect` the
+    scores of the oldest submitted slot. No more than `info.slots` may be in flight.
+    """
+
+    @property
+    def info(self) -> EngineInfo:
+        """What this engine is."""
+
+    def acquire(self) -> Slot:
+        """Give a free slot. At most `info.slots` are out at once."""
+
+    def submit(self, slot: Slot) -> None:
+        """Start the network on a filled slot; returns without waiting where it can."""
+
+    def collect(self) -> Scores:
+        """Wait for the oldest submitted slot, free it and give its scores.
+
+        Raises:
+            EngineLostError: the device failed.
+        """
+
+    def close(self) -> None:
+        """Release the device; a second call does nothing."""
+
+
+ENGINES = {
+    "openvino": "edge.engine.openvino:OpenVINOEngine",
+    "onnxruntime": "edge.engine.onnxruntime:ONNXRuntimeEngine",
+    "null": "edge.engine.null:NullEngine",
+}
+"""Name to implementation, imported when it is asked for."""
+
+AUTO_ORDER = ("openvino", "onnxruntime")
+"""What `auto` tries, best first."""
+
+
+@contextmanager
+def open_engine(name: str, model: Model) -> Iterator[Engine]:
+    """Open an engine for the length of a `with` block.
+
+    Args:
+        name: a key of `ENGINES`, or "auto".
+        model: with the preprocessing inside or not; it is folded in here.
+
+    Raises:
+        InputError: no engine has this name.
+        UnavailableError: this machine lacks what the engine needs.
+        ModelError: the engine cannot run this network.
+    """
+    engine = _make_first(AUTO_ORDER if name == "auto" else (name,), fold(model))
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def _make_first(names: tuple[str, ...], model: Model) -> Engine:
+    first, *others = names
+    try:
+        return _make(first, model)
+    except MissingExtraError:
+        if not others:
+            raise
+    return _make_first(tuple(others), model)
+
+
+def _make(name: str, model: Model) -> Engine:
+    if name not in ENGINES:
+        raise InputError(f"{name}: no such engine", hint=f"Use one of: auto, {', '.join(ENGINES)}")
+    module, attribute = ENGINES[name].split(":")
+    try:
+        engine: Engine = getattr(import_module(module), attribute)(model)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or name, extra=name) from error
+    return engine

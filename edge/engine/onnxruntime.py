@@ -1,0 +1,88 @@
+"""The reference engine: ONNX Runtime on the CPU, one frame at a time."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge.engine.base import EngineInfo, Scores, Slot
+from edge.errors import EngineLostError, ModelError
+
+if TYPE_CHECKING:
+    from edge.model.onnx_file import Model
+
+QUIET = 3
+
+
+class ONNXRuntimeEngine:
+    """Runs a folded model on the CPU; see `edge.engine.base.Engine`.
+
+    Args:
+        model: with uint8 pixels as its input.
+
+    Raises:
+        ModelError: ONNX Runtime does not take this network.
+    """
+
+    def __init__(self, model: Model) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = QUIET
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.to_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except _failures() as error:
+            raise ModelError(
+                f"{model.contract.name}: ONNX Runtime cannot run this network ({_reason(error)})",
+                hint="Try --engine openvino",
+            ) from error
+        self._feed = {model.input_name: np.zeros((1, *model.contract.input_hw, 3), dtype=np.uint8)}
+        self._slot = Slot(0, self._feed[model.input_name][0])
+        self.info = EngineInfo(
+            name="onnxruntime",
+            device="CPU",
+            precision="int8" if model.is_int8 else "fp32",
+            slots=1,
+        )
+
+    def acquire(self) -> Slot:
+        """Give the one slot."""
+        return self._slot
+
+    def submit(self, slot: Slot) -> None:
+        """Do nothing yet: this engine works when its scores are asked for."""
+
+    def collect(self) -> Scores:
+        """Run the network."""
+        started_ns = time.monotonic_ns()
+        try:
+            values = self._session.run(None, self._feed)[0]
+        except _failures() as error:
+            raise EngineLostError(
+                f"onnxruntime: inference failed ({_reason(error)})", hint="Try --engine openvino"
+            ) from error
+        scores = np.asarray(values, dtype=np.float32).reshape(-1)
+        return Scores(scores, time.monotonic_ns() - started_ns)
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self.__dict__.pop("_session", None)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Give ONNX Runtime's error classes, which share no base class of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as native
+
+    return tuple(
+        value
+        for value in vars(native).values()
+        if isinstance(value, type) and issubclass(value, Exception)
+    )
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or ["no reason given"])[0].rstrip(".")[:160]

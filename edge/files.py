@@ -1,0 +1,99 @@
+"""Files written whole or not at all, and their hashes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def explain_os_error(path: Path | str, error: OSError) -> InputError:
+    """Turn what the system said of a file into one line for a person."""
+    reasons = {
+        errno.ENOENT: ("no such file or folder", "Check the path"),
+        errno.EACCES: ("permission denied", "Check the owner and mode of the path"),
+        errno.EPERM: ("permission denied", "Check the owner and mode of the path"),
+        errno.EISDIR: ("is a folder, a file is wanted", "Give the path of a file"),
+        errno.ENOTDIR: ("a part of the path is a file", "Check the path"),
+        errno.ENOSPC: ("no space left on the disk", "Free some space, then run it again"),
+        errno.EDQUOT: ("the disk quota is used up", "Free some space, then run it again"),
+        errno.EROFS: ("the file system is read-only", "Write to another folder"),
+        errno.EFBIG: ("the file would be too large", "Write to another file system"),
+    }
+    wrong, mend = reasons.get(
+        error.errno or 0, (error.strerror or "cannot be used", "Check the path")
+    )
+    return InputError(f"{path}: {wrong}", hint=mend)
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Give the SHA-256 of some bytes in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Give the SHA-256 of a file in hex, read in pieces.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+    return digest.hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never a part.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full; the old file is untouched.
+    """
+    try:
+        with _replacement(path) as partial:
+            partial.write_bytes(data)
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+
+
+@contextmanager
+def _replacement(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside `path` that takes its place on success and goes on failure."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    partial = Path(name)
+    try:
+        yield partial
+        partial.chmod(0o644)
+        partial.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise

@@ -1,0 +1,101 @@
+"""Convolution weights as int8 with one scale a channel, and back to float."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge.model.onnx_file import Model, with_contract
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+LEVELS = 127
+"""Levels on each side of zero of symmetric int8."""
+
+SMALLEST_SCALE = 1e-8
+"""Scale of an all-zero channel: TensorRT refuses scales that are not positive."""
+
+
+def quantize_weight(
+    weight: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
+    """Round a weight to symmetric int8, -127 to 127, one scale for each output channel.
+
+    Args:
+        weight: float32, (O, ...).
+
+    Returns:
+        int8 of the same shape, and float32 scales (O,), all positive.
+    """
+    reach = np.abs(weight.reshape(len(weight), -1)).max(axis=1)
+    scale = np.maximum(reach / LEVELS, SMALLEST_SCALE).astype(np.float32)
+    spread = scale.reshape(-1, *[1] * (weight.ndim - 1))
+    return np.clip(np.rint(weight / spread), -LEVELS, LEVELS).astype(np.int8), scale
+
+
+def dequantized_weight(
+    name: str, weight: npt.NDArray[np.float32]
+) -> tuple[list[TensorProto], onnx.NodeProto]:
+    """Make the int8 initialisers and the DequantizeLinear node that gives the tensor `name`."""
+    integers, scale = quantize_weight(weight)
+    zeros = np.zeros(len(scale), dtype=np.int8)
+    parts = {f"{name}.int8": integers, f"{name}.scale": scale, f"{name}.zero": zeros}
+    node = helper.make_node("DequantizeLinear", list(parts), [name], name=f"{name}.dq", axis=0)
+    return [numpy_helper.from_array(array, key) for key, array in parts.items()], node
+
+
+def conv_weight_names(graph: onnx.GraphProto) -> list[str]:
+    """Name the float weights of the convolutions, in graph order, each once."""
+    stored = {i.name for i in graph.initializer if i.data_type == TensorProto.FLOAT}
+    names = [node.input[1] for node in graph.node if node.op_type == "Conv"]
+    return [name for name in dict.fromkeys(names) if name in stored]
+
+
+def quantize_weights_inplace(graph: onnx.GraphProto) -> None:
+    """Replace each convolution's float weight by int8, scales and a DequantizeLinear node."""
+    arrays = {item.name: item for item in graph.initializer}
+    added: list[TensorProto] = []
+    nodes: list[onnx.NodeProto] = []
+    for name in conv_weight_names(graph):
+        parts, node = dequantized_weight(name, numpy_helper.to_array(arrays.pop(name)))
+        added += parts
+        nodes.append(node)
+    kept = [*arrays.values(), *added]
+    every_node = [*nodes, *graph.node]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(kept)
+    graph.node.extend(every_node)
+
+
+def store_weights_int8(model: Model) -> Model:
+    """Give the model with its weights stored as int8: a quarter of the size, float arithmetic."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    quantize_weights_inplace(proto.graph)
+    return with_contract(proto, model.contract)
+
+
+def expand_weights(model: Model) -> Model:
+    """Give the model with weights that were stored as int8 turned into float32 again."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    graph = proto.graph
+    arrays = {item.name: item for item in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
+            parts = [numpy_helper.to_array(arrays.pop(name)) for name in node.input]
+            scale = parts[1].reshape(-1, *[1] * (parts[0].ndim - 1))
+            weight = (parts[0].astype(np.float32) * scale).astype(np.float32)
+            arrays[node.output[0]] = numpy_helper.from_array(weight, node.output[0])
+        else:
+            nodes.append(node)
+    initialisers = list(arrays.values())
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(initialisers)
+    graph.node.extend(nodes)
+    return Model(proto, model.contract)

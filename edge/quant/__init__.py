@@ -1,0 +1,1 @@
+"""fp32 ONNX to int8 ONNX."""

@@ -1,0 +1,58 @@
+"""What the network says of one frame: scores become probabilities and a top-k."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """One class and how likely the network finds it.
+
+    Attributes:
+        label: the class's name.
+        index: its place in the model's labels.
+        p: probability, 0 to 1.
+    """
+
+    label: str
+    index: int
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The top-k guesses, most likely first."""
+
+    top: tuple[Guess, ...]
+
+
+def softmax(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Turn scores, float32 (C,), into probabilities that sum to one."""
+    shifted: npt.NDArray[np.float32] = np.exp(scores - scores.max())
+    shifted /= shifted.sum()
+    return shifted
+
+
+def classify(
+    scores: npt.NDArray[np.float32], labels: Sequence[str], top_k: int, *, are_logits: bool
+) -> Result:
+    """Make the result of one frame.
+
+    Args:
+        scores: float32, (C,).
+        labels: C names.
+        top_k: how many guesses; at most C are given.
+        are_logits: the scores still want a softmax.
+    """
+    p = softmax(scores) if are_logits else scores
+    best = np.argsort(-p, kind="stable")[:top_k]
+    return Result(tuple(Guess(labels[i], int(i), float(p[i])) for i in best))

@@ -1,0 +1,73 @@
+"""A window with the picture and its guesses over it, for a machine with a screen."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edge.errors import UnavailableError
+
+if TYPE_CHECKING:
+    import threading
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from edge.record import FrameRecord, Snapshot
+
+ESCAPE, QUIT = 27, ord("q")
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_overlay(record: FrameRecord) -> npt.NDArray[np.uint8]:
+    """Give a copy of the frame's picture with its guesses and age written over it."""
+    picture: npt.NDArray[np.uint8] = record.frame.pixels.copy()
+    scale = max(0.5, picture.shape[0] / 720)
+    lines = [f"{guess.label} {guess.p:.0%}" for guess in record.result.top]
+    lines.append(f"{record.times.age_ns / 1e6:.1f} ms")
+    for number, line in enumerate(lines):
+        at = (round(12 * scale), round((30 + 30 * number) * scale))
+        for colour, thickness in ((BLACK, round(4 * scale)), (WHITE, max(1, round(1.5 * scale)))):
+            cv2.putText(picture, line, at, FONT, 0.8 * scale, colour, thickness, cv2.LINE_AA)
+    return picture
+
+
+class WindowSink:
+    """Shows every classified frame; Q, Escape or closing the window ends the run.
+
+    Args:
+        title: of the window.
+        stop: set when the person closes the window.
+
+    Raises:
+        UnavailableError: there is no screen, or OpenCV was built without windows.
+    """
+
+    def __init__(self, title: str, stop: threading.Event) -> None:
+        hint = "Leave --show away, or use a machine with a screen"
+        if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            raise UnavailableError("--show: there is no screen (DISPLAY is not set)", hint=hint)
+        self._title = title
+        self._stop = stop
+        try:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+        except cv2.error as error:
+            raise UnavailableError("--show: this OpenCV has no windows", hint=hint) from error
+
+    def take_record(self, record: FrameRecord) -> None:
+        """Show the picture and look at the keyboard."""
+        cv2.imshow(self._title, draw_overlay(record))
+        key = cv2.pollKey()
+        closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        if closed or key in {ESCAPE, QUIT}:
+            self._stop.set()
+
+    def take_snapshot(self, snapshot: Snapshot) -> None:
+        """Show frames only."""
+
+    def close(self) -> None:
+        """Close the window."""
+        cv2.destroyAllWindows()

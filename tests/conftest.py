@@ -1,0 +1,76 @@
+"""Fixtures for every test: a small model, pictures, a command line, a clean environment."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from samples import SHARED, make_contract, make_picture
+
+from edge.model.squeezenet import build_squeezenet, random_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from edge.model.onnx_file import Model
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> None:
+    """Keep the user's own settings, models and terminal out of the tests."""
+    for name in list(os.environ):
+        if name.startswith("EDGE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("EDGE_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_thread() -> Iterator[None]:
+    """Fail a test that leaves a thread of ours running."""
+    yield
+    ours = {"capture", "power"}
+    left = [thread.name for thread in threading.enumerate() if thread.name in ours]
+    assert not left, f"threads left running: {left}"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Give the folder with real pictures, weights and video, or skip."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared data folder is not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def small_model() -> Model:
+    """Give a SqueezeNet 1.1 with five classes, 64 x 64 input and random weights."""
+    return build_squeezenet("1.1", make_contract(), random_weights("1.1", 5, seed=3))
+
+
+@pytest.fixture
+def picture_folder(tmp_path: Path) -> Path:
+    """Give a folder with six different pictures."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(6):
+        make_picture(folder / f"{number}.png", seed=number)
+    return folder
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Give a function that runs the real command line in `tmp_path` and returns the process."""
+
+    def run(*words: object, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edge", *(str(word) for word in words)]
+        settings = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120}
+        return subprocess.run(command, check=False, **{**settings, **options})
+
+    return run
