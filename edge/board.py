@@ -72,9 +72,9 @@ def parse_compatible(text: str) -> tuple[str, str] | None:
     socs = re.findall(r"nvidia,(tegra\d+)", names)
     if not socs:
         return None
-    part = re.search(r"p\d{4}(?:-\d{4})?", names)
-    number = part[0] if part else ""
-    module = _MODULES.get(number) or _MODULES.get(number[:5]) or number or socs[-1]
+    parts = re.findall(r"p\d{4}(?:-\d{4})?", names)  # the carrier's number comes first
+    known = (_MODULES.get(part) or _MODULES.get(part[:5]) for part in parts)
+    module = next(filter(None, known), None) or (parts or socs)[-1]
     return module, socs[-1]
 
 

@@ -75,6 +75,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         InputError: the folder cannot be written or the disk is full; the old file is untouched.
     """
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(data)  # a device or a pipe: /dev/null must stay what it is
+            return
         with _replacement(path) as partial:
             partial.write_bytes(data)
             with partial.open("rb") as file:

@@ -22,19 +22,39 @@ if TYPE_CHECKING:
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
 
+def silence_opencv() -> None:
+    """Keep OpenCV's own log lines off stderr; what went wrong is told in ours."""
+    is_old = int(cv2.__version__.split(".")[0]) < 5  # OpenCV 5 moved the function
+    if is_old:
+        cv2.setLogLevel(0)  # type: ignore[attr-defined] # gone from the stubs of OpenCV 5
+    else:
+        cv2.utils.logging.setLogLevel(0)
+
+
 def decode(path: Path) -> Pixels:
     """Read a picture file as uint8 (H, W, 3) BGR, turned upright by its EXIF.
 
     Raises:
         InputError: the file cannot be read or is no picture.
     """
-    coded = np.frombuffer(read_bytes(path), dtype=np.uint8)
-    pixels: Pixels | None = cv2.imdecode(coded, cv2.IMREAD_COLOR) if coded.size else None
+    silence_opencv()
+    data = read_bytes(path)
+    coded = np.frombuffer(data, dtype=np.uint8)
+    is_cut = not data or _is_cut_png(data)
+    try:
+        pixels: Pixels | None = None if is_cut else cv2.imdecode(coded, cv2.IMREAD_COLOR)
+    except cv2.error:  # a header that promises more pixels than OpenCV will hold
+        pixels = None
     if pixels is None:
         raise InputError(
             f"{path}: not a picture, or a damaged one", hint="Give a JPEG, PNG, WebP or BMP file"
         )
     return pixels
+
+
+def _is_cut_png(coded: bytes) -> bool:
+    """Tell a PNG without its last chunk, of which libpng itself would complain on stderr."""
+    return coded.startswith(b"\x89PNG") and b"IEND" not in coded
 
 
 def crop_box(height: int, width: int, contract: Contract) -> tuple[int, int, int, int]:
@@ -46,8 +66,8 @@ def crop_box(height: int, width: int, contract: Contract) -> tuple[int, int, int
     if contract.resize == "stretch":
         return 0, 0, height, width
     factor = min(height, width) / contract.resize_short_px
-    box_h = min(height, round(contract.input_hw[0] * factor))
-    box_w = min(width, round(contract.input_hw[1] * factor))
+    box_h = min(height, max(1, round(contract.input_hw[0] * factor)))
+    box_w = min(width, max(1, round(contract.input_hw[1] * factor)))
     return (height - box_h) // 2, (width - box_w) // 2, box_h, box_w
 
 

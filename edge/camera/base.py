@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edge.errors import InputError
+from edge.files import explain_os_error
 from edge.image import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -79,9 +80,13 @@ def source_kind(name: str) -> str:
     if _CAMERA.fullmatch(name):
         return "v4l2"
     path = Path(name)
-    if path.is_dir() or path.suffix.lower() in PICTURE_SUFFIXES:
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except OSError as error:  # a folder above is closed to this user, or the name is too long
+        raise explain_os_error(name, error) from error
+    if is_folder or path.suffix.lower() in PICTURE_SUFFIXES:
         return "stills"
-    if not path.exists():
+    if not exists:
         raise InputError(
             f"{name}: no such source",
             hint="Give demo, a camera (0 or /dev/video0), a video, a picture or a folder",

@@ -6,6 +6,8 @@ import os
 
 import cv2
 
+from edge.image import silence_opencv
+
 
 def open_capture(target: str | int, backend: int) -> cv2.VideoCapture:
     """Open a video file or device; the caller checks `isOpened()`.
@@ -13,5 +15,5 @@ def open_capture(target: str | int, backend: int) -> cv2.VideoCapture:
     OpenCV and FFmpeg would write their complaints to stderr themselves; ours are one line each.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    cv2.setLogLevel(0)  # type: ignore[attr-defined] # missing from OpenCV's own stubs
+    silence_opencv()
     return cv2.VideoCapture(target, backend)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import sys
 from importlib import import_module
@@ -10,6 +12,7 @@ import click
 
 from edge import __version__
 from edge.errors import EdgeError
+from edge.files import explain_os_error
 
 COMMANDS = {
     "models": "edge.cli.models:models",
@@ -21,6 +24,7 @@ SUMMARIES = {
     "quantize": "Turn an fp32 model into an INT8 model.",
     "run": "Classify what a camera, a video or pictures show.",
 }
+EXIT_REFUSED = 1
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -49,13 +53,13 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"auto_envvar_prefix": "EDGE", "help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="edge")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
 def app(*, debug: bool, verbose: int) -> None:  # noqa: ARG001 - main looks for --debug itself
-    r"""Classify what a camera sees, in INT8, and know what every frame cost.
+    """Classify what a camera sees, in INT8, and know what every frame cost.
 
     \b
     Example:
@@ -70,34 +74,40 @@ def main() -> None:
     """Run the command line and exit with its code.
 
     0: done. 1: what was given cannot be used, or this machine lacks something. 2: usage.
-    70: a bug in edge. 130: interrupted.
+    70: a bug in edge. 130: interrupted. Click leaves quietly when a pipe's reader went away.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file name may be no UTF-8
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     try:
         code = app.main(arguments, prog_name="edge", standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(EXIT_INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         _say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
-    except EdgeError as error:
-        if debug:
-            raise
-        _say(str(error))
-        sys.exit(1)
     except Exception as error:
         if debug:
             raise
-        _say(
-            f"a bug in edge ({type(error).__name__}: {error})."
-            " Run it again with --debug and report what it prints."
-        )
-        sys.exit(EXIT_BUG)
+        sys.exit(_explain(error))
     sys.exit(code or 0)
+
+
+def _explain(error: Exception) -> int:
+    """Say in one line what went wrong; gives the exit code."""
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, EdgeError):
+        _say(str(error))
+        return EXIT_REFUSED
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _say(str(explain_os_error("stdout", error)))  # files have told of theirs already
+        return EXIT_REFUSED
+    _say(
+        f"a bug in edge ({type(error).__name__}: {error})."
+        " Run it again with --debug and report what it prints."
+    )
+    return EXIT_BUG
 
 
 def _say(text: str) -> None:

@@ -12,13 +12,18 @@ LIST_VERSION = 1
 
 @click.group()
 def models() -> None:
-    """List, show, fetch and import models."""
+    """List, show, fetch and import models.
+
+    \b
+    Example:
+      edge models list
+    """
 
 
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_command(as_json: bool) -> None:
-    r"""List the models that edge knows by name.
+    """List the models that edge knows by name.
 
     \b
     Example:
@@ -49,7 +54,7 @@ def list_command(as_json: bool) -> None:
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every label.")
 def show_command(model: str, as_json: bool) -> None:
-    r"""Show what MODEL (a file or a name) says of itself.
+    """Show what MODEL (a file or a name) says of itself.
 
     \b
     Example:
@@ -98,7 +103,7 @@ def show_command(model: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--url", help="Mirror in the place of the public origin; the sha256 stays pinned.")
 def pull_command(name: str, url: str | None) -> None:
-    r"""Fetch model NAME from its public origin, check its sha256 and import it.
+    """Fetch model NAME from its public origin, check its sha256 and import it.
 
     \b
     Example:
@@ -141,7 +146,7 @@ def import_command(
     licence: str | None,
     source: str | None,
 ) -> None:
-    r"""Turn FILE into an ONNX that carries its preprocessing and labels.
+    """Turn FILE into an ONNX that carries its preprocessing and labels.
 
     FILE is the author's compressed SqueezeNet 1.0 (.net), ncnn's float16 SqueezeNet 1.1 (.bin),
     or any image classifier's ONNX with --labels.

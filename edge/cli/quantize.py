@@ -20,7 +20,7 @@ import click
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX to write."
 )
 def quantize(model: str, calib: Path, output: Path) -> None:
-    r"""Turn MODEL (a file or a name) into INT8.
+    """Turn MODEL (a file or a name) into INT8.
 
     The result holds explicit Q/DQ nodes: symmetric int8, zero points 0, one scale a channel for
     weights. TensorRT builds it as it is, and the CPU engines run it.

@@ -24,11 +24,13 @@ DEFAULT_MODEL = "squeezenet8-int8"
 
 @click.command()
 @click.argument("source")
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, show_envvar=True,
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, envvar="EDGE_MODEL",
+              show_envvar=True,
               help="ONNX of ours, or a name of `edge models list`.")  # fmt: skip
-@click.option("--engine", default="auto", show_default=True, show_envvar=True,
+@click.option("--engine", default="auto", show_default=True, envvar="EDGE_ENGINE",
+              show_envvar=True,
               help="auto, openvino, onnxruntime or null.")  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), show_envvar=True,
+@click.option("--seconds", type=click.FloatRange(0, min_open=True),
               help="Stop after so long; without it the source's end or Ctrl-C does.")  # fmt: skip
 @click.option("--top", "top_k", type=click.IntRange(1), default=5, show_default=True,
               help="Guesses a frame.")  # fmt: skip
@@ -48,7 +50,7 @@ def run(
     show: bool,
     root: Path,
 ) -> None:
-    r"""Classify SOURCE: demo, a camera (0, /dev/video0), a video, a picture or a folder.
+    """Classify SOURCE: demo, a camera (0, /dev/video0), a video, a picture or a folder.
 
     On a terminal a live panel shows the guesses, the latency and the power; elsewhere one plain
     line a second. Ctrl-C ends the run with its summary.
@@ -70,10 +72,7 @@ def run(
         loaded = load_model(resolve_model(model))
         opened = stack.enter_context(open_source(source))
         ready = stack.enter_context(open_engine(engine, loaded))
-        title = (
-            f"{loaded.contract.name} {ready.info.precision} on {ready.info.name}, "
-            f"{opened.info.name}"
-        )
+        title = f"{opened.info.name} · {loaded.contract.name} · {ready.info.name}"
         sinks = _open_sinks(stack, title, stop, json_file=json_file, show=show, top_k=top_k)
         power = stack.enter_context(PowerSampler(SysRoot(root)))
         capture = stack.enter_context(Capture(opened))

@@ -35,10 +35,15 @@ def with_unsigned_activations(model: Model) -> Model:
     graph = proto.graph
     made_by = {name: node for node in graph.node for name in node.output}
     scales = {item.name: item for item in graph.initializer}
+    unsigned = {  # told before the first rewiring, which cuts the way back to the Relu
+        node.output[0]
+        for node in graph.node
+        if node.op_type == "QuantizeLinear" and _never_negative(node.input[0], made_by)
+    }
     zeros: dict[str, str] = {}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        if node.op_type == "QuantizeLinear" and _never_negative(node.input[0], made_by):
+        if node.output[0] in unsigned:
             reach = numpy_helper.to_array(scales[node.input[1]]) * np.float32(LEVELS)
             clip = _clip_node(graph, node.input[0], node.output[0], reach)
             zeros[node.output[0]] = _add(graph, f"{node.output[0]}/zero", np.uint8(0))

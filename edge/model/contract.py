@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -70,6 +71,7 @@ class Contract:
                 self.resize != "short" or self.resize_short_px >= max(self.input_hw, default=0)
             ),
             "mean and std want three values each": len(self.mean) == len(self.std) == 3,
+            "mean and std must be finite": all(map(math.isfinite, (*self.mean, *self.std))),
             f"std {self.std} is not positive": min(self.std, default=0) > 0,
             "no labels": bool(self.labels),
             f"channel order {self.channel_order!r} is not BGR or RGB": (
@@ -103,22 +105,28 @@ def parse_contract(text: str, origin: str) -> Contract:
     Raises:
         ModelError: the text is not a contract, or one of a newer edge.
     """
-    hint = "Import the model again with edge models import"
     try:
-        fields: dict[str, Any] = json.loads(text)
-        version = fields.pop("version")
-        fields["input_hw"] = tuple(int(side) for side in fields["input_hw"])
-        fields["mean"] = tuple(float(value) for value in fields["mean"])
-        fields["std"] = tuple(float(value) for value in fields["std"])
-        fields["labels"] = tuple(str(label) for label in fields["labels"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ModelError(f"{origin}: its contract cannot be read", hint=hint) from error
+        return _from_fields(json.loads(text), origin)
+    except _UNREADABLE as error:
+        raise ModelError(
+            f"{origin}: its contract cannot be read",
+            hint="Import the model again with edge models import",
+        ) from error
+
+
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What Python raises where JSON is broken, or holds other things than a contract does."""
+
+
+def _from_fields(fields: dict[str, Any], origin: str) -> Contract:
+    version = fields.pop("version")
     if version != CONTRACT_VERSION:
         raise ModelError(
             f"{origin}: its contract has version {version}, this edge reads {CONTRACT_VERSION}",
             hint="Update edge",
         )
-    try:
-        return Contract(**fields)
-    except TypeError as error:
-        raise ModelError(f"{origin}: its contract cannot be read", hint=hint) from error
+    fields["input_hw"] = tuple(int(side) for side in fields["input_hw"])
+    fields["mean"] = tuple(float(value) for value in fields["mean"])
+    fields["std"] = tuple(float(value) for value in fields["std"])
+    fields["labels"] = tuple(str(label) for label in fields["labels"])
+    return Contract(**fields)

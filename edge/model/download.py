@@ -42,6 +42,8 @@ def download(origin: str, part: Path, size_bytes: int, progress: Progress) -> No
         done = _receive(origin, part, size_bytes, progress)
     except urllib.error.HTTPError as error:
         error.close()
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            part.unlink(missing_ok=True)  # longer than the origin's file: begin anew next time
         answer = f"{error.code} {error.reason}"
         raise UnavailableError(f"{origin}: answered {answer}", hint=AGAIN) from error
     except (
@@ -52,6 +54,10 @@ def download(origin: str, part: Path, size_bytes: int, progress: Progress) -> No
     ) as error:
         reason = getattr(error, "reason", error)
         raise UnavailableError(f"{origin}: cannot be reached ({reason})", hint=AGAIN) from error
+    except ValueError as error:
+        raise InputError(
+            f"{origin}: not a web address ({error})", hint="Give http://... or https://..."
+        ) from error
     except OSError as error:
         part.unlink(missing_ok=True)
         raise explain_os_error(part, error) from error
@@ -74,8 +80,16 @@ def _receive(origin: str, part: Path, size_bytes: int, progress: Progress) -> in
         if reply.status != HTTPStatus.PARTIAL_CONTENT:
             done = 0
         with part.open("ab" if done else "wb") as file:
-            while done < size_bytes and (piece := reply.read(min(PIECE_BYTES, size_bytes - done))):
+            while done < size_bytes and (piece := _read(reply, size_bytes - done)):
                 file.write(piece)
                 done += len(piece)
                 progress(done, size_bytes)
     return done
+
+
+def _read(reply: http.client.HTTPResponse, wanted_bytes: int) -> bytes:
+    """Read the next piece; a fault of the line must not look like one of the disk."""
+    try:
+        return reply.read(min(PIECE_BYTES, wanted_bytes))
+    except OSError as error:
+        raise ConnectionError(str(error)) from error

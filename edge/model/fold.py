@@ -41,7 +41,7 @@ def fold(model: Model) -> Model:
     ]
     first = _foldable_conv(graph, old_input)
     if first is None:
-        nodes += _explicit_nodes(graph, contract, old_input)
+        nodes += _explicit_nodes(graph, contract, _not_ours(graph, old_input))
     else:
         _fold_into(graph, first, contract)
         first.input[0] = PLANES
@@ -67,9 +67,10 @@ def _foldable_conv(graph: onnx.GraphProto, tensor: str) -> onnx.NodeProto | None
         b"NOTSET",
         b"VALID",
     }
-    weights = {item.name for item in graph.initializer if item.data_type == TensorProto.FLOAT}
-    own = all(name in weights for name in conv.input[1:])
-    return conv if own and not padded and attributes.get("group", 1) == 1 else None
+    sides = {i.name: i.dims for i in graph.initializer if i.data_type == TensorProto.FLOAT}
+    own = all(name in sides for name in conv.input[1:])
+    fits = own and len(sides[conv.input[1]]) == 4 and sides[conv.input[1]][1] == 3
+    return conv if fits and not padded and attributes.get("group", 1) == 1 else None
 
 
 def _fold_into(graph: onnx.GraphProto, conv: onnx.NodeProto, contract: Contract) -> None:
@@ -94,6 +95,18 @@ def _fold_into(graph: onnx.GraphProto, conv: onnx.NodeProto, contract: Contract)
     graph.initializer.extend(kept)
 
 
+def _not_ours(graph: onnx.GraphProto, tensor: str) -> str:
+    """Give the input's name, or a new one to its readers where it is the name of our own."""
+    if tensor != PIXELS:
+        return tensor
+    renamed = f"{PIXELS}/prepared"
+    for node in graph.node:
+        for place, name in enumerate(node.input):
+            if name == tensor:
+                node.input[place] = renamed
+    return renamed
+
+
 def _explicit_nodes(
     graph: onnx.GraphProto, contract: Contract, output: str
 ) -> list[onnx.NodeProto]:
@@ -109,7 +122,7 @@ def _explicit_nodes(
         tensor = f"{PIXELS}/rgb"
     else:
         del constants[order]
-    nodes.append(helper.make_node("Sub", [tensor, mean], [f"{PIXELS}/centred"]))
-    nodes.append(helper.make_node("Div", [f"{PIXELS}/centred", std], [output]))
+    nodes.append(helper.make_node("Sub", [tensor, mean], [f"{PIXELS}/shifted"]))
+    nodes.append(helper.make_node("Div", [f"{PIXELS}/shifted", std], [output]))
     graph.initializer.extend(numpy_helper.from_array(a, name) for name, a in constants.items())
     return nodes

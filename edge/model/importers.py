@@ -88,7 +88,7 @@ def import_model(path: Path, flags: ContractFlags) -> Model:
     data = read_bytes(path)
     if not data:
         raise ModelError(f"{path}: the file is empty", hint="Get it again")
-    name = path.name.split(".onnx")[0]
+    name = path.stem
     if path.suffix == ".net":
         contract = _override(DEEP_COMPRESSION_1_0.renamed(name), flags)
         weights = parse_deep_compression(data, str(path))
@@ -231,18 +231,21 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """
     try:
         text = read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
+        column = _csv_column(text) if path.suffix == ".csv" else None
+    except (UnicodeDecodeError, csv.Error) as error:
         raise ModelError(f"{path}: not a text file", hint="Give one label a line") from error
-    header = next(csv.reader(io.StringIO(text)), [])
-    column = next((name for name in ("name", "label") if name in header), None)
-    if path.suffix == ".csv" and column:
-        names = [row[column] or "" for row in csv.DictReader(io.StringIO(text))]
-    else:
-        names = text.splitlines()
+    names = text.splitlines() if column is None else column
     labels = tuple(name.strip() for name in names if name.strip())
     if not labels:
         raise ModelError(f"{path}: holds no label", hint="Give one label a line")
     return labels
+
+
+def _csv_column(text: str) -> list[str] | None:
+    """Give the column `name` or `label`, or None where the first line names neither."""
+    rows = csv.DictReader(io.StringIO(text))
+    column = next((name for name in ("name", "label") if name in (rows.fieldnames or ())), None)
+    return [row[column] or "" for row in rows] if column else None
 
 
 def imagenet_labels() -> tuple[str, ...]:

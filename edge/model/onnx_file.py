@@ -186,6 +186,8 @@ def _unfit(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str] | None
     inputs = inputs_of(proto.graph)
     if len(inputs) != 1 or not proto.graph.output:
         return f"has {len(inputs)} inputs, one is wanted", "Export a single-picture classifier"
+    if inputs[0].type.tensor_type.elem_type not in {TensorProto.FLOAT, TensorProto.UINT8}:
+        return "input is neither float32 nor uint8", "Export it with a float32 input"
     shape = shape_of(inputs[0])
     height, width = contract.input_hw
     is_uint8 = inputs[0].type.tensor_type.elem_type == TensorProto.UINT8
@@ -210,12 +212,17 @@ def _unfit_output(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str]
 
 
 def unknown_ops(proto: onnx.ModelProto) -> list[str]:
-    """Name the operators that the file's ONNX version does not have."""
+    """Name the operators that the file's ONNX version does not have.
+
+    In a damaged file a name that is not UTF-8 comes as bytes.
+    """
     versions = {item.domain: item.version for item in proto.opset_import}
     return sorted({
-        node.op_type
+        str(node.op_type)
         for node in all_nodes(proto.graph)
-        if not onnx.defs.has(node.op_type, versions.get(node.domain, 1), node.domain)
+        if not onnx.defs.has(
+            str(node.op_type), versions.get(node.domain, 1), str(node.domain)
+        )
     })  # fmt: skip
 
 

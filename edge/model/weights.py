@@ -85,17 +85,38 @@ def expand_weights(model: Model) -> Model:
     proto.CopyFrom(model.proto)
     graph = proto.graph
     arrays = {item.name: item for item in graph.initializer}
-    nodes = []
+    nodes: list[onnx.NodeProto] = []
+    expanded: set[str] = set()
     for node in graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
-            parts = [numpy_helper.to_array(arrays.pop(name)) for name in node.input]
-            scale = parts[1].reshape(-1, *[1] * (parts[0].ndim - 1))
-            weight = (parts[0].astype(np.float32) * scale).astype(np.float32)
+        if node.op_type == "DequantizeLinear" and all(name in arrays for name in node.input):
+            parts = [numpy_helper.to_array(arrays[name]) for name in node.input]
+            weight = _dequantize(node, *parts)
             arrays[node.output[0]] = numpy_helper.from_array(weight, node.output[0])
+            expanded.update(node.input)
         else:
             nodes.append(node)
-    initialisers = list(arrays.values())
+    still_read = {name for node in nodes for name in node.input}
+    initialisers = [
+        item for name, item in arrays.items() if name not in expanded or name in still_read
+    ]
     del graph.initializer[:], graph.node[:]
     graph.initializer.extend(initialisers)
     graph.node.extend(nodes)
     return Model(proto, model.contract)
+
+
+def _dequantize(
+    node: onnx.NodeProto,
+    integers: npt.NDArray[np.int8],
+    scale: npt.NDArray[np.float32],
+    zero: npt.NDArray[np.int8] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Compute what the node gives; other tools write other zero points and axes than ours."""
+    axis = next((item.i for item in node.attribute if item.name == "axis"), 1)
+    sides = [1] * integers.ndim
+    if scale.ndim == 1:
+        sides[axis] = -1
+    shifted = integers.astype(np.float32)
+    if zero is not None:
+        shifted -= zero.astype(np.float32).reshape(sides)
+    return (shifted * scale.reshape(sides)).astype(np.float32)

@@ -107,10 +107,10 @@ def pull_model(name: str, *, url: str | None, progress: Callable[[int, int], Non
         UnavailableError: the origin cannot be reached or stopped halfway.
     """
     entry = find_model(name)
-    origin = url or entry.url
-    if origin is None:
+    if entry.url is None:
         return entry.path()
-    suffix = "".join(Path(entry.url or origin).suffixes[-1:])
+    origin = url or entry.url
+    suffix = "".join(Path(entry.url).suffixes[-1:])
     part = user_folder("models") / f"{name}{suffix}"
     download(origin, part, entry.size_bytes, progress)
     if sha256_file(part) != entry.sha256:

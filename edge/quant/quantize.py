@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from edge.quant.dataset import CalibrationSet
 
 
+FIRST_OPSET = 13
+"""The first one whose DequantizeLinear takes a scale a channel."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantized:
     """The result and what decided it.
@@ -57,6 +61,12 @@ def quantize(
     name = model.contract.name
     if model.is_int8:
         raise ModelError(f"{name}: is quantised already", hint="Give the fp32 model")
+    opset = max(item.version for item in model.proto.opset_import if item.domain in {"", "ai.onnx"})
+    if opset < FIRST_OPSET:
+        raise ModelError(
+            f"{name}: has opset {opset}, quantising wants {FIRST_OPSET} or newer",
+            hint="Export it again with a newer opset",
+        )
     folded = fold(model)
     convs = quantized_convs(folded)
     if not convs:
@@ -77,10 +87,10 @@ def quantize(
         progress(done)
     ranges = {tensor: observer.best_range() for tensor, observer in observers.items()}
     weighted = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-    int8_names = {node.name for node in convs}
+    int8_outputs = {node.output[0] for node in convs}  # names may be left out, outputs not
     float_ops = tuple(
         f"{node.op_type} {node.name or node.output[0]}"
         for node in folded.proto.graph.node
-        if node.op_type in weighted and not (node.op_type == "Conv" and node.name in int8_names)
+        if node.op_type in weighted and node.output[0] not in int8_outputs
     )
     return Quantized(insert_qdq(folded, ranges), ranges, len(convs), float_ops)

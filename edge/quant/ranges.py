@@ -8,7 +8,7 @@ import numpy.typing as npt
 from edge.model.weights import LEVELS
 
 BINS = 2048
-_FIRST_REACH = 1e-3
+_FIRST_REACH = 1e-3 * 2.0**-64  # a tensor that stays below counts as zero
 _CANDIDATES = 128
 
 
@@ -38,7 +38,7 @@ class RangeObserver:
         Values above the range are clipped to it; below it the rounding error is uniform, with
         variance step^2 / 12. A tensor that was always zero gets the range 1.
         """
-        if self.largest == 0.0:
+        if self.largest <= _FIRST_REACH:
             return 1.0
         width = self._reach / BINS
         centres = (np.arange(BINS) + 0.5) * width

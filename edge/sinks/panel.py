@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.live import Live
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +20,13 @@ if TYPE_CHECKING:
 WIDE_COLUMNS = 84
 LABEL_COLUMNS = 18
 BAR_COLUMNS = 24
+EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+
+
+def bar_text(share: float, columns: int) -> str:
+    """Draw a share, 0 to 1, in eighths of a column; readable without colour too."""
+    eighths = round(share * columns * 8)
+    return "█" * (eighths // 8) + EIGHTHS[eighths % 8]
 
 
 def guesses_table(snapshot: Snapshot, rows: int) -> Table:
@@ -35,14 +41,9 @@ def guesses_table(snapshot: Snapshot, rows: int) -> Table:
             table.add_row("", "", "")
             continue
         guess = guesses[place]
-        bar = ProgressBar(
-            total=1.0,
-            completed=guess.p,
-            width=BAR_COLUMNS,
-            complete_style="bold green" if place == 0 else "green",
-            finished_style="bold green",
-        )
-        table.add_row(Text(guess.label, style="bold" if place == 0 else ""), bar, f"{guess.p:.1%}")
+        weight = "bold" if place == 0 else ""
+        bar = Text(bar_text(guess.p, BAR_COLUMNS), style="green")
+        table.add_row(Text(guess.label, style=weight), bar, Text(f"{guess.p:.1%}", style=weight))
     return table
 
 
@@ -80,7 +81,10 @@ def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> Re
     )  # fmt: skip
     power = Text(f"power {power_text(snapshot.power)}", style="dim")
     return Panel(
-        Group(middle, Text(), rate, power), title=title, title_align="left", border_style="cyan"
+        Group(middle, Text(), rate, power),
+        title=Text(title),
+        title_align="left",
+        border_style="cyan",
     )
 
 

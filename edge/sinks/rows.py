@@ -41,14 +41,18 @@ class JSONLinesSink:
 
         Raises:
             InputError: the disk is full; the file ends with the last whole line.
+            BrokenPipeError: the reader of stdout went away.
         """
-        line = json.dumps(record.to_json(), ensure_ascii=False).encode() + b"\n"
+        text = json.dumps(record.to_json(), ensure_ascii=False)
+        line = text.encode(errors="backslashreplace") + b"\n"  # a file name may be no UTF-8
         try:
             written = self._file.write(line)
             while written < len(line):
                 written += self._file.write(line[written:])
             if self._path is None:
                 self._file.flush()
+        except BrokenPipeError:
+            raise  # `| head` has seen enough, which is no fault
         except OSError as error:
             if self._path is not None:
                 with suppress(OSError):

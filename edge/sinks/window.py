@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import cv2
@@ -35,6 +37,13 @@ def draw_overlay(record: FrameRecord) -> npt.NDArray[np.uint8]:
     return picture
 
 
+def _can_open_window() -> bool:
+    """Try it in a child: Qt ends the whole process when it does not reach the screen."""
+    script = "import cv2; cv2.namedWindow('edge')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)  # noqa: S603 - our own words
+    return done.returncode == 0
+
+
 class WindowSink:
     """Shows every classified frame; Q, Escape or closing the window ends the run.
 
@@ -50,12 +59,12 @@ class WindowSink:
         hint = "Leave --show away, or use a machine with a screen"
         if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             raise UnavailableError("--show: there is no screen (DISPLAY is not set)", hint=hint)
+        if not _can_open_window():
+            raise UnavailableError("--show: no window can be opened on this screen", hint=hint)
+        os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")  # it misses its own fonts
         self._title = title
         self._stop = stop
-        try:
-            cv2.namedWindow(title, cv2.WINDOW_NORMAL)
-        except cv2.error as error:
-            raise UnavailableError("--show: this OpenCV has no windows", hint=hint) from error
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL)
 
     def take_record(self, record: FrameRecord) -> None:
         """Show the picture and look at the keyboard."""

@@ -121,11 +121,22 @@ def find_meter(root: SysRoot) -> PowerMeter | Unavailable:
     rails = find_rails(root)
     for total, labels in TOTALS:
         if all(label in rails for label in labels):
-            return RailMeter(total, tuple(rails[label] for label in labels))
+            return _if_allowed(RailMeter(total, tuple(rails[label] for label in labels)))
     board = detect_board(root)
     if board is not None:
         return Unavailable(f"{board.module}: none of its power rails was found")
     return _find_rapl(root)
+
+
+def _if_allowed(meter: RailMeter) -> RailMeter | Unavailable:
+    """Give the meter, or say that this user will never get a reading (AGX Orin, JetPack 5)."""
+    try:
+        sum(rail.read_mw() for rail in meter.rails)
+    except PermissionError as error:
+        return Unavailable(f"{meter.total} is for root only here: sudo chmod a+r {error.filename}")
+    except (OSError, ValueError):
+        return meter  # a rail that sleeps may wake up
+    return meter
 
 
 def _find_rapl(root: SysRoot) -> PowerMeter | Unavailable:
@@ -139,6 +150,8 @@ def _find_rapl(root: SysRoot) -> PowerMeter | Unavailable:
         return Unavailable(f"RAPL is for root only here: sudo chmod a+r {package}/energy_uj")
     except (OSError, ValueError):
         return Unavailable("RAPL is here, but gives no reading")
+    if wrap_uj <= 0:
+        return Unavailable("RAPL is here, but its counter has no range")
     return RaplMeter(package / "energy_uj", wrap_uj)
 
 
