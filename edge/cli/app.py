@@ -86,7 +86,7 @@ def main() -> None:
         _say("interrupted")
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
-        if debug:
+        if debug and not isinstance(error, click.ClickException):
             raise
         sys.exit(_explain(error))
     sys.exit(code or 0)

@@ -20,20 +20,23 @@ if TYPE_CHECKING:
     from edge.record import FrameRecord, Snapshot
 
 ESCAPE, QUIT = 27, ord("q")
-WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+WHITE = (255, 255, 255)
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_overlay(record: FrameRecord) -> npt.NDArray[np.uint8]:
     """Give a copy of the frame's picture with its guesses and age written over it."""
     picture: npt.NDArray[np.uint8] = record.frame.pixels.copy()
-    scale = max(0.5, picture.shape[0] / 720)
+    scale = max(0.5, picture.shape[0] / 600)
     lines = [f"{guess.label} {guess.p:.0%}" for guess in record.result.top]
     lines.append(f"{record.times.age_ns / 1e6:.1f} ms")
-    for number, line in enumerate(lines):
-        at = (round(12 * scale), round((30 + 30 * number) * scale))
-        for colour, thickness in ((BLACK, round(4 * scale)), (WHITE, max(1, round(1.5 * scale)))):
-            cv2.putText(picture, line, at, FONT, 0.8 * scale, colour, thickness, cv2.LINE_AA)
+    widths = [cv2.getTextSize(line, FONT, scale, 1)[0][0] for line in lines]
+    step_px, margin_px = round(32 * scale), round(14 * scale)
+    box = picture[: step_px * len(lines) + margin_px, : max(widths) + 2 * margin_px]
+    box //= 3
+    for number, line in enumerate(lines, start=1):
+        at = (margin_px, step_px * number)
+        cv2.putText(picture, line, at, FONT, scale, WHITE, max(1, round(scale)), cv2.LINE_AA)
     return picture
 
 
