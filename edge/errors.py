@@ -6,6 +6,9 @@ EdgeError
 │   └── CalibrationError
 ├── UnavailableError     this machine lacks it
 │   └── MissingExtraError
+├── BuildError           a build gave up
+├── PlanMismatchError    a plan made for something else; build it again
+├── CheckFailedError     it ran, and the answer is no (exit code 3)
 ├── CameraLostError      worked, then failed
 └── EngineLostError
 """
@@ -25,9 +28,20 @@ class EdgeError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let the error cross from a child process to its parent."""
+        return _rebuild, (type(self), self.args, self.hint)
+
     def __str__(self) -> str:
         """Give the whole line as it is printed after `edge: `."""
         return " ".join(f"{self.args[0]}. {self.hint}".split())
+
+
+def _rebuild(kind: type[EdgeError], args: tuple[str, ...], hint: str) -> EdgeError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, *args)
+    error.hint = hint
+    return error
 
 
 class InputError(EdgeError):
@@ -53,6 +67,18 @@ class MissingExtraError(UnavailableError):
         super().__init__(
             f"{package}: not installed", hint=f"Install it with: pip install 'edge[{extra}]'"
         )
+
+
+class BuildError(EdgeError):
+    """A build gave up."""
+
+
+class PlanMismatchError(EdgeError):
+    """A plan was made for another device, TensorRT, model or calibration."""
+
+
+class CheckFailedError(EdgeError):
+    """It ran, and the answer is no."""
 
 
 class CameraLostError(EdgeError):

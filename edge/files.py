@@ -68,6 +68,23 @@ def read_bytes(path: Path) -> bytes:
         raise explain_os_error(path, error) from error
 
 
+def check_target(path: Path) -> None:
+    """Refuse a path that could not be written, before long work is done for it.
+
+    Raises:
+        InputError: its folder is missing or closed, or it is a folder itself.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        if not path.exists():
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:64]}.")
+            os.close(handle)
+            Path(name).unlink()
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part.
 

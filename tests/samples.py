@@ -7,7 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.frame import Frame
 from edge.model.contract import Contract
+from edge.record import STAGES, FrameRecord, Percentiles, Snapshot, StageTimes, Unavailable
+from edge.result import Guess, Result
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -35,3 +38,60 @@ def make_picture(path: Path, *, seed: int = 0, height: int = 90, width: int = 12
     coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     cv2.imwrite(str(path), cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
     return path
+
+
+def make_video(path: Path, *, frames: int = 12, codec: str = "MJPG") -> Path:
+    """Write a video of 64 x 48 noisy pixels; `number_of` reads a number below 12 back."""
+    rng = np.random.default_rng(0)
+    writer = cv2.VideoWriter(
+        str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10, (64, 48)
+    )
+    assert writer.isOpened(), f"this OpenCV cannot write {codec} into {path.suffix}"
+    for number in range(frames):
+        writer.write(20 * (number % 12) + rng.integers(0, 20, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    return path
+
+
+def number_of(frame: Frame) -> int:
+    """Tell which frame of `make_video` this is."""
+    return int(frame.pixels.mean() // 20)
+
+
+def cut(path: Path, kept: float) -> Path:
+    """Write a copy of a file that ends early, beside it; `kept` is the share of its bytes."""
+    data = path.read_bytes()
+    short = path.with_name(f"cut-{path.name}")
+    short.write_bytes(data[: int(len(data) * kept)])
+    return short
+
+
+def make_frame(seq: int = 0, *, captured_ns: int = 0, file: str | None = None) -> Frame:
+    """Make a small frame whose every value is its number."""
+    pixels = np.full((48, 64, 3), seq % 256, dtype=np.uint8)
+    return Frame(pixels, seq, captured_ns, 1_000_000, "scripted", file)
+
+
+def make_record(*guesses: tuple[str, float], file: str | None = None) -> FrameRecord:
+    """Make a record with fixed times; guesses are (label, p)."""
+    top = tuple(Guess(label, index, p) for index, (label, p) in enumerate(guesses))
+    times = StageTimes(1_500_000, 250_000, 400_000, 2_000_400, 4_321_000)
+    return FrameRecord(make_frame(7, file=file), Result(top), times)
+
+
+def make_snapshot(**changes: object) -> Snapshot:
+    """Make the state of a run after two and a half seconds; keyword arguments replace fields."""
+    fields = {
+        "elapsed_s": 2.5,
+        "frames": 75,
+        "dropped": 4,
+        "unreadable": 0,
+        "fps": 29.94,
+        "stages": {
+            name: Percentiles(1.25 + place, 2.5 + place, 17.75 + place)
+            for place, name in enumerate(STAGES)
+        },
+        "power": Unavailable("no power rail and no RAPL on this machine"),
+        "latest": make_record(("apple", 0.75), ("bird", 0.2), ("cup", 0.05)),
+    }
+    return Snapshot(**{**fields, **changes})

@@ -13,6 +13,11 @@ from edge.errors import CameraLostError, InputError
 from edge.files import explain_os_error
 from edge.frame import Frame
 
+EXACT_COUNT = frozenset({".avi", ".m4v", ".mov", ".mp4"})
+"""Containers that say how many frames they hold; of others FFmpeg guesses it from the duration."""
+
+GUESSED_AT_LEAST = 0.9
+
 
 class VideoFileSource:
     """Gives each frame of a file once; see `edge.camera.base.Source`.
@@ -67,7 +72,9 @@ class VideoFileSource:
         return frame
 
     def _check_whole(self) -> None:
-        if self._given < self._announced:
+        counts_exactly = Path(self.info.name).suffix.lower() in EXACT_COUNT
+        least = self._announced if counts_exactly else GUESSED_AT_LEAST * self._announced
+        if self._given < least:
             raise CameraLostError(
                 f"{self.info.name}: ends after {self._given} of {self._announced} frames,"
                 " it is truncated or damaged",

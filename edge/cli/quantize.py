@@ -30,11 +30,13 @@ def quantize(model: str, calib: Path, output: Path) -> None:
       edge quantize squeezenet8 --calib pictures/ -o squeezenet8-int8.onnx
     """
     from edge.cli.progress import counting
+    from edge.files import check_target
     from edge.model.onnx_file import load_model, save_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
     from edge.quant.quantize import quantize as quantize_model
 
+    check_target(output)
     fp32 = load_model(resolve_model(model))
     pictures = open_calibration_set(calib)
     with counting("calibrating", len(pictures.files)) as progress:

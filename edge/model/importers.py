@@ -78,8 +78,8 @@ class ContractFlags:
 def import_model(path: Path, flags: ContractFlags) -> Model:
     """Read a foreign model file and give it as a model with a contract.
 
-    The format is told from the content: the author's Deep-Compression file of SqueezeNet 1.0,
-    ncnn's float16 file of SqueezeNet 1.1, or ONNX.
+    The author's Deep-Compression file of SqueezeNet 1.0 is told by its suffix `.net`, as it has no
+    mark of its own; ncnn's float16 file of SqueezeNet 1.1 by its tag; all else is read as ONNX.
 
     Raises:
         InputError: the file cannot be read.
@@ -219,7 +219,7 @@ def _import_onnx(data: bytes, path: Path, name: str, flags: ContractFlags) -> Mo
         resize=flags.resize or "short",
         output=flags.output or ("probabilities" if last == "Softmax" else "logits"),
     )
-    return with_contract(proto, contract)
+    return with_contract(proto, contract, str(path))
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

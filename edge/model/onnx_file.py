@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, checker, helper, shape_inference
+from onnx import TensorProto, checker, helper, numpy_helper, shape_inference
 
 from edge.errors import ModelError
 from edge.files import read_bytes, sha256_bytes, write_atomic
@@ -91,8 +91,13 @@ def shape_of(value: onnx.ValueInfoProto) -> list[int | None]:
     ]
 
 
-def with_contract(proto: onnx.ModelProto, contract: Contract) -> Model:
+def with_contract(proto: onnx.ModelProto, contract: Contract, origin: str | None = None) -> Model:
     """Give the model with this contract in its metadata, checked; `proto` itself is not changed.
+
+    Args:
+        proto: the network.
+        contract: what goes in and out.
+        origin: the file, for the error's line; the contract's name where there is none.
 
     Raises:
         ModelError: the network is broken or does not fit the contract.
@@ -102,7 +107,7 @@ def with_contract(proto: onnx.ModelProto, contract: Contract) -> Model:
     kept = {item.key: item.value for item in owned.metadata_props if item.key != CONTRACT_KEY}
     del owned.metadata_props[:]
     helper.set_model_props(owned, {**kept, CONTRACT_KEY: contract.to_json()})
-    check_network(owned, contract, contract.name)
+    check_network(owned, contract, origin or contract.name)
     return Model(owned, contract)
 
 
@@ -167,6 +172,8 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
     if refused:
         raise ModelError(f"{origin}: {refused[0]}", hint=refused[1])
     try:
+        for item in proto.graph.initializer:
+            numpy_helper.to_array(item)  # the checker lets bytes pass that do not fill the shape
         checker.check_model(proto, full_check=False)
         shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
     except (checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
@@ -206,7 +213,7 @@ def _unfit_output(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str]
         return None
     sides = [side for side in shape_of(inferred.graph.output[0]) if side != 1]
     count = len(contract.labels)
-    if count > 1 and sides and sides != [count] and None not in sides:
+    if sides and sides != [count] and None not in sides:
         return f"gives {sides} scores for {count} labels", "Import it with the right --labels"
     return None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge.assets import bundled, user_folder
 from edge.errors import ModelError
-from edge.files import sha256_file
+from edge.files import explain_os_error, sha256_file
 from edge.model.download import download
 from edge.model.importers import ContractFlags, import_model
 from edge.model.onnx_file import save_model
@@ -78,10 +78,15 @@ def resolve_model(name: str) -> Path:
     """Give the ONNX file behind a path or a catalogue name.
 
     Raises:
+        InputError: the path cannot be looked at.
         ModelError: no such file or name, or a name that was not fetched yet.
     """
     path = Path(name)
-    if path.exists() or path.suffix == ".onnx" or "/" in name:
+    try:
+        exists = path.exists()
+    except OSError as error:  # a folder above is closed to this user, or the name is too long
+        raise explain_os_error(name, error) from error
+    if exists or path.suffix == ".onnx" or "/" in name:
         return path
     entry = find_model(name)
     if not entry.path().exists():

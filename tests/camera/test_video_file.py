@@ -1,0 +1,105 @@
+"""A video file gives every frame once, and says so when it is not whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from samples import cut, make_video, number_of
+
+from edge.camera.base import open_source
+from edge.errors import CameraLostError, InputError
+
+FRAMES = 12
+CONTAINERS = [("clip.avi", "MJPG"), ("clip.mp4", "mp4v"), ("clip.mkv", "MJPG")]
+
+
+def read_into(numbers, source):
+    while (frame := source.read()) is not None:
+        numbers.append(number_of(frame))
+
+
+@pytest.mark.parametrize(("name", "codec"), CONTAINERS)
+def test_video_gives_every_frame_once_and_in_order(tmp_path, name, codec):
+    make_video(tmp_path / name, frames=FRAMES, codec=codec)
+    numbers = []
+    with open_source(str(tmp_path / name)) as source:
+        read_into(numbers, source)
+    assert numbers == list(range(FRAMES))
+
+
+def test_video_states_its_size_and_rate(tmp_path):
+    with open_source(str(make_video(tmp_path / "clip.mp4", codec="mp4v"))) as source:
+        assert (source.info.size, source.info.fps, source.info.live) == ((64, 48), 10.0, False)
+
+
+@pytest.mark.parametrize(("name", "codec"), [CONTAINERS[0], CONTAINERS[2]])
+def test_video_gives_what_is_there_and_counts_when_it_is_cut(tmp_path, name, codec):
+    short = cut(make_video(tmp_path / name, frames=FRAMES, codec=codec), 0.6)
+    numbers = []
+    with open_source(str(short)) as source, pytest.raises(CameraLostError) as lost:
+        read_into(numbers, source)
+    assert 0 < len(numbers) < FRAMES
+    whole = numbers[:-1]  # the cut may go through the last one
+    assert whole == list(range(len(whole)))
+    assert f"ends after {len(numbers)} of {FRAMES} frames" in str(lost.value)
+
+
+@pytest.mark.parametrize("content", ["cut", b"hello, this is text\n" * 20, b""])
+def test_video_is_refused_when_it_cannot_be_opened(tmp_path, content):
+    """A cut mp4 has lost its index, which comes last."""
+    path = tmp_path / "film.mp4"
+    if content == "cut":
+        path = cut(make_video(path, codec="mp4v"), 0.6)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="not a video, or a truncated one"), open_source(str(path)):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "kept"),
+    [("clip.avi", "MJPG", 0.6), ("clip.mp4", "mp4v", 0.6), ("clip.mp4", "mp4v", 0.0)],
+)
+def test_opencv_says_nothing_itself_when_a_video_is_broken(tmp_path, name, codec, kept):
+    short = cut(make_video(tmp_path / name, codec=codec), kept)
+    script = (
+        "import sys\n"
+        "from edge.camera.base import open_source\n"
+        "from edge.errors import EdgeError\n"
+        "try:\n"
+        "    with open_source(sys.argv[1]) as source:\n"
+        "        while source.read() is not None: pass\n"
+        "except EdgeError as error: print(type(error).__name__)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, short], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() in {"CameraLostError", "InputError"}
+
+
+def test_opencv_says_nothing_itself_when_a_video_is_damaged_inside(tmp_path):
+    path = make_video(tmp_path / "clip.mp4", codec="mp4v")
+    data = bytearray(path.read_bytes())
+    data[200:260] = bytes(60)
+    path.write_bytes(data)
+    script = "import sys\nfrom edge.cli import main\nsys.argv[0] = 'edge'\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "run", path, "--engine", "null"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert all(line.startswith("edge: ") for line in done.stderr.splitlines())
+    assert "frames" in done.stdout
+
+
+def test_real_video_gives_as_many_frames_as_it_announces(shared_data):
+    with open_source(str(shared_data / "video" / "one-by-one-person-detection.mp4")) as source:
+        count, last = 0, None
+        while (frame := source.read()) is not None:
+            count, last = count + 1, frame
+    assert count > 100
+    assert last.seq == count - 1
+    assert np.ptp(last.pixels) > 50

@@ -1,0 +1,73 @@
+"""`edge quantize`: an int8 file beside the fp32 one, or nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from edge.model.onnx_file import load_model, save_model
+
+INTERRUPTED = 130
+
+
+@pytest.fixture
+def small_onnx(small_model, tmp_path):
+    path = tmp_path / "small.onnx"
+    save_model(small_model, path)
+    return path
+
+
+def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folder, tmp_path):
+    done = edge("quantize", small_onnx, "--calib", picture_folder, "-o", "int8.onnx")
+    assert (done.returncode, done.stderr) == (0, "")
+    size_bytes = (tmp_path / "int8.onnx").stat().st_size
+    assert done.stdout == (
+        f"int8.onnx: 26 INT8 convolutions, {size_bytes:,} bytes, calibrated on 6 pictures\n"
+    )
+    assert load_model(tmp_path / "int8.onnx").is_int8
+    ran = edge("run", picture_folder, "--model", "int8.onnx")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "6 frames, 0 dropped" in ran.stdout
+
+
+def test_quantize_counts_what_it_leaves_out(edge, small_onnx, picture_folder):
+    (picture_folder / "text.jpg").write_text("no picture")
+    (picture_folder / "copy.png").write_bytes((picture_folder / "1.png").read_bytes())
+    done = edge("quantize", small_onnx, "--calib", picture_folder, "-o", "int8.onnx")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[1:] == [
+        "skipped 1 unreadable pictures",
+        "left out 1 copies of the same picture",
+    ]
+
+
+def test_quantize_gives_the_same_bytes_each_time(edge, small_onnx, picture_folder, tmp_path):
+    for name in ("one.onnx", "two.onnx"):
+        edge("quantize", small_onnx, "--calib", picture_folder, "-o", name)
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+
+
+def test_quantize_leaves_nothing_when_it_is_interrupted(small_onnx, picture_folder, tmp_path):
+    """The last picture is a pipe: opened by us, it says that edge is at work on the set."""
+    gate = picture_folder / "9.png"
+    os.mkfifo(gate)
+    before = sorted(tmp_path.rglob("*"))
+    words = ["quantize", small_onnx, "--calib", picture_folder, "-o", tmp_path / "int8.onnx"]
+    with (
+        subprocess.Popen(
+            [sys.executable, "-m", "edge", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        gate.open("wb"),
+    ):
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED
+    assert (out, said.strip()) == ("", "edge: interrupted")
+    assert sorted(tmp_path.rglob("*")) == before

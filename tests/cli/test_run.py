@@ -1,0 +1,152 @@
+"""`edge run`: sources, options, signals and the summary, in a program of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from boards import make_board
+from samples import cut, make_picture, make_video
+
+from edge.model.onnx_file import save_model
+
+FRAMES = re.compile(r"^  (\d+) frames, (\d+) dropped", re.MULTILINE)
+
+
+@pytest.fixture
+def small_onnx(small_model, tmp_path):
+    path = tmp_path / "small.onnx"
+    save_model(small_model, path)
+    return path
+
+
+def test_run_ends_with_a_summary(edge, small_onnx, picture_folder):
+    done = edge("run", picture_folder.name, "--model", small_onnx)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "pictures · small · openvino"
+    assert lines[1].startswith("  6 frames, 0 dropped in ")
+    assert [line.split("  ")[2] for line in lines[3:8]] == [
+        "capture", "wait", "preprocess", "infer", "end to end",
+    ]  # fmt: skip
+    assert lines[8].startswith("  power ")
+    assert [line.split(": ")[0] for line in lines[9:]] == [f"  {n}.png" for n in range(6)]
+    assert all(line.endswith(" in 100% of 1 frames") for line in lines[9:])
+
+
+def test_engines_name_the_pictures_alike(edge, small_onnx, picture_folder):
+    rows = {}
+    for engine in ("openvino", "onnxruntime"):
+        done = edge("run", picture_folder, "--model", small_onnx, "--engine", engine, "--json", "-")
+        rows[engine] = [json.loads(line) for line in done.stdout.splitlines()]
+    for one, other in zip(*rows.values(), strict=True):
+        assert one["top"][0]["label"] == other["top"][0]["label"]
+        assert one["top"][0]["p"] == pytest.approx(other["top"][0]["p"], abs=1e-3)
+
+
+@pytest.mark.parametrize("top", [1, 3, 99])
+def test_top_says_how_many_guesses_a_row_holds(edge, small_onnx, tmp_path, top):
+    one = make_picture(tmp_path / "one.png")
+    done = edge("run", one, "--model", small_onnx, "--engine", "null",
+                "--top", top, "--json", "-")  # fmt: skip
+    assert len(json.loads(done.stdout)["top"]) == min(top, 5)
+
+
+def test_environment_gives_engine_and_model_and_flags_win(edge, small_onnx, picture_folder):
+    environment = {**os.environ, "EDGE_ENGINE": "null", "EDGE_MODEL": str(small_onnx)}
+    done = edge("run", picture_folder.name, env=environment)
+    assert done.stdout.startswith("pictures · small · null\n")
+    done = edge("run", picture_folder.name, "--engine", "openvino", env=environment)
+    assert done.stdout.startswith("pictures · small · openvino\n")
+
+
+def test_power_of_a_board_is_in_the_summary(edge, tmp_path):
+    make_board(tmp_path / "root", "agx_orin")
+    done = edge("run", "demo", "--engine", "null", "--seconds", 1, "--root", "root")
+    total = "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0 (module)"
+    assert re.search(
+        rf"  power 8\.72 W now, 8\.72 W mean, \d+\.\d J, {re.escape(total)}\n", done.stdout
+    )
+
+
+def test_video_is_read_to_its_end(edge, tmp_path):
+    make_video(tmp_path / "clip.mp4", frames=25, codec="mp4v")
+    done = edge("run", "clip.mp4", "--engine", "null", "--json", "-")
+    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == list(range(25))
+    assert "  25 frames, 0 dropped" in done.stderr
+
+
+def test_cut_video_gives_its_frames_its_summary_and_then_the_error(edge, tmp_path):
+    short = cut(make_video(tmp_path / "clip.avi", frames=12), 0.6)
+    done = edge("run", short.name, "--engine", "null", "--json", "out.jsonl")
+    rows = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert done.returncode == 1
+    assert FRAMES.search(done.stdout)[1] == str(len(rows))
+    assert done.stderr == (
+        f"edge: cut-clip.avi: ends after {len(rows)} of 12 frames, it is truncated or damaged."
+        " Copy it again\n"
+    )
+
+
+def start(*words, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "edge", "run", "demo", "--engine", "null", *words],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_a_live_run_with_its_summary(number):
+    with start() as process:
+        first = process.stdout.readline()
+        assert " fps  " in first, process.stderr.read()
+        process.send_signal(number)
+        rest, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+    assert rest.startswith("demo · ")
+    assert int(FRAMES.search(rest)[1]) > 0
+    assert "chelsea.png: " in rest
+
+
+def test_signal_ends_a_run_that_writes_rows_with_a_whole_line():
+    with start("--json", "-") as process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        rest, said = process.communicate(timeout=60)
+    rows = [json.loads(line) for line in (first + rest).splitlines()]
+    assert process.returncode == 0
+    assert int(FRAMES.search(said)[1]) == len(rows)
+
+
+def test_panel_is_shown_on_a_terminal_and_cleared_before_the_summary():
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+    with start("--seconds", "1", stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        while piece := read_terminal(ours):
+            shown += piece
+        assert process.stderr.read() == ""
+    os.close(ours)
+    text = shown.decode()
+    panel, summary = text.rsplit("\x1b[?25h", 1)
+    assert process.returncode == 0
+    assert "end to end" in panel
+    assert "fps" in panel
+    assert re.search(r"\d\.\d%", panel)
+    assert "demo · squeezenet8-int8 · null" in summary
+    assert "│" not in summary
+
+
+def read_terminal(terminal):
+    """Read what came; nothing once the other side is closed, which Linux tells by an error."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""

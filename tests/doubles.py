@@ -1,0 +1,74 @@
+"""Doubles that a test drives: a source that plays a generator, a sink that keeps all it gets."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from edge.camera.base import SourceInfo
+from edge.camera.capture import Capture
+from edge.engine.null import NullEngine
+from edge.loop import LoopOptions, run_loop
+from edge.record import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge.frame import Frame
+
+DEADLINE_S = 30
+"""How long a test waits for an event before it fails."""
+
+NO_POWER = Unavailable("not measured")
+
+
+class ScriptedSource:
+    """A source that plays what a test's generator yields, raises, or waits for."""
+
+    def __init__(self, frames: Iterable[Frame], *, live: bool) -> None:
+        self._frames = iter(frames)
+        self.info = SourceInfo("scripted", live=live, size=(64, 48), fps=None)
+        self.unreadable = 0
+
+    def read(self) -> Frame | None:
+        return next(self._frames, None)
+
+    def close(self) -> None:
+        pass
+
+
+class KeepingSink:
+    """Keeps what it is told; `told` is set by the first snapshot."""
+
+    def __init__(self) -> None:
+        self.records = []
+        self.snapshots = []
+        self.told = threading.Event()
+
+    def take_record(self, record) -> None:
+        self.records.append(record)
+
+    def take_snapshot(self, snapshot) -> None:
+        self.snapshots.append(snapshot)
+        self.told.set()
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def seqs(self):
+        return [record.frame.seq for record in self.records]
+
+
+def run_source(source, model, *, engine=None, sinks=None, **options):
+    """Run a source through the loop; gives the summary and the first sink."""
+    sinks = [KeepingSink()] if sinks is None else sinks
+    with Capture(source) as capture:
+        summary = run_loop(
+            capture,
+            engine or NullEngine(model),
+            model.contract,
+            sinks,
+            LoopOptions(read_power=lambda: NO_POWER, **options),
+        )
+    return summary, sinks[0]

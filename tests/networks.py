@@ -1,0 +1,113 @@
+"""Small networks, what they see, what they give, and the line that refuses them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edge.model.onnx_file import Model, with_contract
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import pytest
+
+    from edge.errors import EdgeError
+    from edge.model.contract import Contract
+
+
+def told(caught: pytest.ExceptionInfo[EdgeError]) -> str:
+    """Give the one line that a person would read, once it is one line and says what to do."""
+    line = str(caught.value)
+    assert "\n" not in line
+    assert caught.value.hint
+    return line
+
+
+def make_views(count: int, *, side: int = 64, seed: int = 0) -> npt.NDArray[np.uint8]:
+    """Make what a network sees of smooth pictures: uint8, (count, side, side, 3), BGR."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (count, 6, 8, 3), dtype=np.uint8)
+    return np.stack(
+        [cv2.resize(one, (side, side), interpolation=cv2.INTER_CUBIC) for one in coarse]
+    )
+
+
+def make_classifier(
+    contract: Contract,
+    *,
+    bias: bool = True,
+    tail: Sequence[onnx.NodeProto] = (),
+    input_name: str = "input",
+    **conv: object,
+) -> Model:
+    """Make a network of two convolutions and a pool, in 1 kB and with random weights.
+
+    Args:
+        contract: decides classes and input size.
+        bias: whether the first convolution has one.
+        tail: nodes behind the pool; they read `pooled` and give `scores`.
+        input_name: of the one input.
+        conv: attributes of the first convolution.
+    """
+    rng = np.random.default_rng(0)
+    (height, width), classes = contract.input_hw, len(contract.labels)
+    arrays = {
+        "first.weight": rng.normal(0, 0.3, (6, 3 // int(conv.get("group", 1)), 3, 3)),
+        "first.bias": rng.normal(0, 1, 6),
+        "second.weight": rng.normal(0, 0.5, (classes, 6, 1, 1)),
+        "second.bias": rng.normal(0, 1, classes),
+    }
+    if not bias:
+        del arrays["first.bias"]
+    first = [input_name, "first.weight", *(["first.bias"] if bias else [])]
+    nodes = [
+        helper.make_node("Conv", first, ["first"], kernel_shape=[3, 3], strides=[2, 2], **conv),
+        helper.make_node("Relu", ["first"], ["first/relu"]),
+        helper.make_node("Conv", ["first/relu", "second.weight", "second.bias"], ["second"]),
+        helper.make_node("GlobalAveragePool", ["second"], ["pool"]),
+        helper.make_node("Flatten", ["pool"], ["pooled" if tail else "scores"]),
+        *tail,
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, [1, 3, height, width])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, classes])],
+        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in arrays.items()],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return with_contract(helper.make_model(graph, opset_imports=opsets, ir_version=8), contract)
+
+
+def run_onnx(model: Model, feeds: npt.NDArray[np.generic], tensor: str = "scores") -> npt.NDArray:
+    """Run a network in ONNX Runtime node by node, as it is written, once for each feed.
+
+    Args:
+        model: to be run.
+        feeds: (count, ...), each without the batch.
+        tensor: the scores, or any float tensor inside.
+
+    Returns:
+        (count, ...), without the batch.
+    """
+    import onnxruntime
+
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    if tensor != proto.graph.output[0].name:
+        proto.graph.output.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return np.concatenate(
+        [session.run([tensor], {model.input_name: feed[np.newaxis]})[0] for feed in feeds]
+    )

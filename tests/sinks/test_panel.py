@@ -1,0 +1,87 @@
+"""The live panel, drawn on a console that keeps what it shows."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+from samples import make_record, make_snapshot
+
+from edge.record import PowerReading
+from edge.sinks.panel import PanelSink, bar_text, draw_panel
+
+WIDTHS = (60, 120)
+TITLE = "demo · small · null"
+
+
+def shown(width, *, title=TITLE, rows=5, **changes):
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=False, color_system=None)
+    console.print(draw_panel(make_snapshot(**changes), title, rows=rows, columns=width))
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_panel_shows_what_is_seen_and_what_it_costs(width):
+    text = "\n".join(shown(width))
+    for words in (TITLE, "apple", "75.0%", "bird", "20.0%", "29.9 fps", "75 frames", "4 dropped",
+                  "p50", "p90", "p99", "end to end", "5.25", "6.50", "21.75", "power",
+                  "not available"):  # fmt: skip
+        assert words in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_panel_shows_the_power_and_its_rail(width):
+    power = PowerReading(5123.0, 4875.0, 12.25, "VDD_IN (module)")
+    text = " ".join(" ".join(line.strip("│ ") for line in shown(width, power=power)).split())
+    assert "power 5.12 W now, 4.88 W mean, 12.2 J, VDD_IN (module)" in text
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 84, 83])
+@pytest.mark.parametrize(
+    "label", ["apple", "a label so long that no column holds it", "犬" * 30, "[bold]not markup[/]"]
+)
+def test_panel_is_never_wider_than_the_console(width, label):
+    latest = make_record((label, 1.0), ("b", 0.0))
+    lines = shown(width, latest=latest, frames=123_456_789, dropped=98_765_432)
+    assert {cell_len(line) for line in lines} == {width}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_panel_keeps_its_height_when_there_are_fewer_guesses(width):
+    heights = {
+        len(shown(width, latest=latest))
+        for latest in (None, make_record(("apple", 1.0)), make_snapshot().latest)
+    }
+    assert len(heights) == 1
+
+
+@pytest.mark.parametrize("name", ["a[/b].mp4", "[red]x.mp4", "[link=x]"])
+def test_panel_shows_brackets_of_a_file_name_as_they_are(name):
+    assert name in shown(100, title=f"{name} · small")[0]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.0, ""), (1.0, "████"), (0.5, "██"), (1 / 32, "▏"), (31 / 32, "███▉")]
+)
+def test_bar_is_as_long_as_its_share(share, text):
+    assert bar_text(share, 4) == text
+
+
+def test_panel_sink_redraws_in_place_and_gives_the_terminal_back():
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=True, color_system=None)
+    sink = PanelSink(console, TITLE, rows=5)
+    sink.take_record(make_record(("apple", 1.0)))
+    sink.take_snapshot(make_snapshot(fps=11.0))
+    sink.take_snapshot(make_snapshot(fps=22.0))
+    sink.close()
+    sink.close()
+    text = stream.getvalue()
+    assert "11.0 fps" in text
+    assert "22.0 fps" in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1, "cursor hidden, then shown"
+    console.print("after")
+    assert stream.getvalue().endswith("after\n")

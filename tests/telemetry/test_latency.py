@@ -1,0 +1,52 @@
+"""Percentiles in constant memory, compared with the exact ones of the same data."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.record import Percentiles
+from edge.telemetry.latency import LatencyHistogram
+
+TIMES_NS = st.integers(100, 100_000_000_000)
+
+
+def filled(times_ns):
+    histogram = LatencyHistogram()
+    for time_ns in times_ns:
+        histogram.add(time_ns)
+    return histogram
+
+
+@given(st.lists(TIMES_NS, min_size=1, max_size=200), st.integers(1, 100))
+def test_percentile_is_within_one_percent_of_the_nearest_rank(times_ns, percent):
+    rank = -(-len(times_ns) * percent // 100)
+    exact_ms = sorted(times_ns)[rank - 1] / 1e6
+    found_ms = filled(times_ns).percentile_ms(percent)
+    assert abs(found_ms - exact_ms) <= 0.01 * exact_ms
+
+
+@given(st.lists(TIMES_NS, min_size=1, max_size=50))
+def test_percentiles_never_fall(times_ns):
+    found = filled(times_ns).percentiles()
+    assert found.p50_ms <= found.p90_ms <= found.p99_ms
+
+
+@given(st.lists(st.integers(-(10**6), 10**18), max_size=50))
+def test_histogram_takes_any_duration_in_the_same_memory(times_ns):
+    histogram = filled(times_ns)
+    assert histogram.count == len(times_ns)
+    assert histogram._counts.sum() == len(times_ns)
+    assert histogram._counts.nbytes == LatencyHistogram()._counts.nbytes < 20_000
+
+
+def test_percentiles_are_zero_while_nothing_is_counted():
+    assert LatencyHistogram().percentiles() == Percentiles(0.0, 0.0, 0.0)
+
+
+def test_time_below_the_first_bucket_counts_as_100_ns():
+    assert filled([0, 5]).percentile_ms(50) == 0.0001
+
+
+def test_time_beyond_the_last_bucket_counts_as_five_minutes():
+    assert 300_000 < filled([10**15]).percentile_ms(50) < 330_000

@@ -1,0 +1,65 @@
+"""What a record says of its frame."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import make_frame, make_record, make_snapshot
+
+from edge.record import STAGES, FrameRecord, PowerReading, StageTimes
+from edge.result import Guess, Result
+from edge.sinks.text import STAGE_TITLES, counts_text, power_text, top_text
+
+NS = st.integers(0, 10**13)
+
+
+@given(st.builds(StageTimes, NS, NS, NS, NS, NS))
+def test_times_are_written_in_milliseconds_to_the_microsecond(times):
+    row = FrameRecord(make_frame(), Result((Guess("apple", 0, 1.0),)), times).to_json()
+    for key in ("capture", "wait", "preprocess", "infer", "age"):
+        assert row[f"{key}_ms"] == pytest.approx(getattr(times, f"{key}_ns") / 1e6, abs=0.000501)
+
+
+def test_guesses_are_written_with_label_index_and_p():
+    row = make_record(("apple", 1 / 3), ("bird", 0.0000001)).to_json()
+    assert row["top"] == [
+        {"label": "apple", "index": 0, "p": 0.333333},
+        {"label": "bird", "index": 1, "p": 0.0},
+    ]
+
+
+def test_file_is_written_only_when_there_is_one():
+    assert make_record(("apple", 1.0), file="a/b.png").to_json()["file"] == "a/b.png"
+    assert "file" not in make_record(("apple", 1.0)).to_json()
+
+
+def test_values_that_cross_threads_cannot_be_rebound():
+    for value, name in ((make_record(("apple", 1.0)), "times"), (make_snapshot(), "fps")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(value, name, None)
+
+
+def test_every_stage_has_a_title():
+    assert tuple(STAGE_TITLES) == STAGES
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [({}, "75 frames, 4 dropped"), ({"unreadable": 2}, "75 frames, 4 dropped, 2 unreadable")],
+)
+def test_counts_name_the_unreadable_only_when_there_are_some(changes, text):
+    assert counts_text(make_snapshot(**changes)) == text
+
+
+def test_power_is_told_in_watts_and_joules_with_its_rail():
+    power = PowerReading(5123.4, 4875.0, 12.25, "VDD_IN (module)")
+    assert power_text(power) == "5.12 W now, 4.88 W mean, 12.2 J, VDD_IN (module)"
+    assert power_text(make_snapshot().power).startswith("not available: no power rail")
+
+
+def test_best_guess_is_told_once_there_is_a_frame():
+    assert top_text(make_snapshot()) == "apple 75.0%"
+    assert top_text(make_snapshot(latest=None)) == "no frame yet"
