@@ -11,20 +11,23 @@ from importlib import import_module
 import click
 
 from edge import __version__
-from edge.errors import EdgeError
+from edge.errors import CheckFailedError, EdgeError
 from edge.files import explain_os_error
 
 COMMANDS = {
+    "build": "edge.cli.build:build",
     "models": "edge.cli.models:models",
     "quantize": "edge.cli.quantize:quantize",
     "run": "edge.cli.run:run",
 }
 SUMMARIES = {
+    "build": "Build a TensorRT plan from a model.",
     "models": "List, show, fetch and import models.",
     "quantize": "Turn an fp32 model into an INT8 model.",
     "run": "Classify what a camera, a video or pictures show.",
 }
 EXIT_REFUSED = 1
+EXIT_CHECK_FAILED = 3
 EXIT_BUG = 70
 EXIT_INTERRUPTED = 130
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
@@ -74,7 +77,8 @@ def main() -> None:
     """Run the command line and exit with its code.
 
     0: done. 1: what was given cannot be used, or this machine lacks something. 2: usage.
-    70: a bug in edge. 130: interrupted. Click leaves quietly when a pipe's reader went away.
+    3: it ran, and the answer is no. 70: a bug in edge. 130: interrupted. Click leaves quietly
+    when a pipe's reader went away.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may be no UTF-8
@@ -99,7 +103,7 @@ def _explain(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, EdgeError):
         _say(str(error))
-        return EXIT_REFUSED
+        return EXIT_CHECK_FAILED if isinstance(error, CheckFailedError) else EXIT_REFUSED
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _say(str(explain_os_error("stdout", error)))  # files have told of theirs already
         return EXIT_REFUSED

@@ -1,0 +1,91 @@
+"""`edge build`: a model becomes a TensorRT plan with its sidecar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.option("--precision", type=click.Choice(["int8", "fp16", "fp32"]), default="int8",
+              show_default=True, help="Of the convolutions.")  # fmt: skip
+@click.option("--calib", type=click.Path(path_type=Path),
+              help="Folder of pictures, for an fp32 MODEL that is to become INT8.")  # fmt: skip
+@click.option("--target", type=click.Choice(["tensorrt", "tensorrt-rtx"]), default="tensorrt",
+              show_default=True, help="The product that is to run the plan.")  # fmt: skip
+@click.option("--compute-capability", metavar="X.Y",
+              help="GPU to build for, TensorRT-RTX only; else any from Ampere on.")  # fmt: skip
+@click.option("--workspace", "workspace_mib", type=click.IntRange(1), metavar="MIB",
+              help="Most memory that a kernel may use.")  # fmt: skip
+@click.option("--optimization-level", type=click.IntRange(0, 5),
+              help="0 builds quickly, 5 runs quickly.")  # fmt: skip
+@click.option("--timing-cache", type=click.Path(path_type=Path),
+              help="File that makes the next build quicker.")  # fmt: skip
+@click.option("--require-int8", is_flag=True,
+              help="Fail on a GPU without fast INT8 in the place of building fp16.")  # fmt: skip
+@click.option("--layers", is_flag=True, help="Print the layer table.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
+              help="Plan to write; its sidecar gets .json behind it.")  # fmt: skip
+@click.option(
+    "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
+)
+def build(
+    model: str,
+    precision: str,
+    calib: Path | None,
+    target: str,
+    compute_capability: str | None,
+    workspace_mib: int | None,
+    optimization_level: int | None,
+    timing_cache: Path | None,
+    require_int8: bool,
+    layers: bool,
+    output: Path,
+    root: Path,
+) -> None:
+    """Build a TensorRT plan from MODEL (a file or a name).
+
+    A plan runs only on the GPU and the TensorRT that it was built for, so build it where it is to
+    run. An INT8 build in which a convolution came out in float is refused.
+
+    \b
+    Example:
+      edge build squeezenet8-int8 -o squeezenet8.plan
+    """
+    from edge.board import SysRoot
+    from edge.build import BuildOptions, build_plan
+    from edge.cli.progress import phases
+    from edge.files import check_target
+    from edge.model.onnx_file import load_model
+    from edge.model.zoo import resolve_model
+    from edge.quant.dataset import open_calibration_set
+
+    check_target(output)
+    loaded = load_model(resolve_model(model))
+    pictures = open_calibration_set(calib) if calib else None
+    with phases() as progress:
+        options = BuildOptions(
+            target=target,  # type: ignore[arg-type] # Click checked the choice
+            precision=precision,  # type: ignore[arg-type] # Click checked the choice
+            workspace_mib=workspace_mib,
+            optimization_level=optimization_level,
+            compute_capability=compute_capability,
+            timing_cache=timing_cache,
+            require_int8=require_int8,
+            root=SysRoot(root),
+            progress=progress,
+        )
+        sidecar = build_plan(loaded, pictures, output, options)
+    convolutions = sidecar.convolutions()
+    types = ", ".join(sorted({layer.input_type for layer in convolutions}))
+    click.echo(
+        f"{output}: {output.stat().st_size:,} bytes, {len(convolutions)} convolutions in {types},"
+        f" {sidecar.product} {sidecar.tensorrt}, built in {sidecar.build_s:.1f} s"
+    )
+    if layers:
+        for layer in sidecar.layers:
+            if layer.input_type:
+                onnx = ", ".join(layer.onnx)
+                click.echo(f"  {layer.kind:12} {layer.input_type:7} {onnx or layer.name}")

@@ -1,0 +1,370 @@
+"""The only file that imports TensorRT: one road from an ONNX to a plan, for 8.6 to 11 and RTX.
+
+Names differ between the versions. Each branch asks for the name it needs, never for a version
+number, and `tests/engine/test_trt_names.py` checks every name used here, branch by branch, against
+the public names of each supported version.
+Source: NVIDIA TensorRT Python API reference; TensorRT-RTX 1.7 as it behaves.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from edge.errors import BuildError, MissingExtraError, ModelError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Progress = Callable[[str, int, int], bool]
+
+Target = Literal["tensorrt", "tensorrt-rtx"]
+Precision = Literal["int8", "fp16", "fp32"]
+
+PACKAGES: dict[Target, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+CONVOLUTIONS = frozenset({"correlation", "gemm", "CaskConvolution", "CaskGemmConvolution"})
+"""How the builder calls the kernels that multiply weights; fused kernels keep these names."""
+
+_LAYER = re.compile(
+    r"Name: (?P<name>.*?), LayerType: (?P<kind>\w+),"
+    r" Inputs: \[(?P<inputs>.*?)\], (?:Constants|Outputs): "
+)
+_DATATYPE = re.compile(r"Datatype: (\w+)")
+_ONNX = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
+_WARNING = 2  # trt.ILogger.Severity: 0 internal error, 1 error, 2 warning, 3 info, 4 verbose
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """What TensorRT is told.
+
+    Attributes:
+        target: the product.
+        precision: of the convolutions.
+        workspace_mib: most memory that a kernel may use; None leaves it to TensorRT.
+        optimization_level: 0 (quick build) to 5 (quick engine); None leaves it to TensorRT.
+        compute_capability: "8.6", a GPU that need not be here (RTX only); None is any GPU from
+            Ampere on for RTX, and the GPU of this machine otherwise.
+        timing_cache: bytes of an earlier build's cache, empty at first.
+    """
+
+    target: Target
+    precision: Precision
+    workspace_mib: int | None = None
+    optimization_level: int | None = None
+    compute_capability: str | None = None
+    timing_cache: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a plan, as the builder tells it.
+
+    Attributes:
+        name: TensorRT's own.
+        kind: "correlation", "kgen", "CaskConvolution", ...
+        input_type: data type of its first input: "Int8", "Half", "Float"; empty where it has none.
+        onnx: names of the ONNX nodes that it computes, where they are told.
+    """
+
+    name: str
+    kind: str
+    input_type: str
+    onnx: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """What came out of a build.
+
+    Attributes:
+        plan: the engine's bytes.
+        version: of TensorRT.
+        layers: the layer table.
+        warnings: what the builder warned of, each once.
+        timing_cache: for the next build; empty where the product keeps none.
+    """
+
+    plan: bytes
+    version: str
+    layers: tuple[Layer, ...]
+    warnings: tuple[str, ...]
+    timing_cache: bytes
+
+
+def load_tensorrt(target: Target) -> Any:  # noqa: ANN401 - a module without types
+    """Import TensorRT.
+
+    Raises:
+        MissingExtraError: TensorRT-RTX is not installed.
+        UnavailableError: TensorRT is not on this machine, does not load, or is older than 8.6.
+    """
+    package = PACKAGES[target]
+    try:
+        trt = import_module(package)
+    except ModuleNotFoundError as error:
+        if target == "tensorrt-rtx":
+            raise MissingExtraError(package, extra="rtx") from error
+        raise UnavailableError(
+            "tensorrt: not on this machine",
+            hint="On a Jetson run: sudo apt install nvidia-jetpack, then ./install.sh",
+        ) from error
+    except ImportError as error:
+        raise UnavailableError(
+            f"{package}: does not load ({error})", hint="Install JetPack's TensorRT again"
+        ) from error
+    if not hasattr(trt.IBuilderConfig, "builder_optimization_level"):
+        raise UnavailableError(
+            f"{package} {trt.__version__}: too old, edge wants TensorRT 8.6 or newer",
+            hint="Flash JetPack 6 or newer",
+        )
+    return trt
+
+
+def takes_float_types(trt: Any) -> bool:  # noqa: ANN401 - a module without types
+    """True where the network's own types decide the precision, so that fp16 wants an fp16 ONNX."""
+    return not hasattr(trt.BuilderFlag, "FP16")
+
+
+def has_fast_int8(target: Target) -> bool:
+    """Tell whether the GPU of this machine multiplies int8 fast (Nano and TX2 do not).
+
+    Where the product no longer says (TensorRT 11, RTX), every GPU that it supports does.
+
+    Raises:
+        UnavailableError: see `load_tensorrt`, or there is no driver.
+    """
+    trt = load_tensorrt(target)
+    builder = _make_builder(trt, _make_log(trt))
+    if hasattr(trt.Builder, "platform_has_fast_int8"):
+        return bool(builder.platform_has_fast_int8)
+    return True
+
+
+def build(onnx_bytes: bytes, settings: BuildSettings, progress: Progress) -> Built:
+    """Build a plan.
+
+    Args:
+        onnx_bytes: a network with static shapes; for "int8" with Q/DQ nodes.
+        settings: what to build.
+        progress: called with (phase, steps done, steps in all) where the version tells them;
+            False cancels the build.
+
+    Raises:
+        ModelError: the parser refuses the network; names the node.
+        BuildError: the builder gave up; gives its reason.
+        UnavailableError: there is no driver, or TensorRT is missing or too old.
+    """
+    trt = load_tensorrt(settings.target)
+    log = _make_log(trt)
+    builder = _make_builder(trt, log)
+    network = builder.create_network(_creation_flags(trt))
+    _parse(trt, network, log, onnx_bytes)
+    config = builder.create_builder_config()
+    cache = _configure(trt, config, settings)
+    if hasattr(trt, "IProgressMonitor"):
+        config.progress_monitor = _make_monitor(trt, progress)
+    serialized = builder.build_serialized_network(network, config)
+    if serialized is None:
+        raise _explain(log.errors)
+    plan = bytes(serialized)
+    layers = parse_layer_lines(log.layer_lines) or _inspect(trt, log, plan)
+    return Built(
+        plan=plan,
+        version=str(trt.__version__),
+        layers=layers,
+        warnings=tuple(dict.fromkeys(log.warnings)),
+        timing_cache=bytes(cache.serialize()) if cache is not None else b"",
+    )
+
+
+def _creation_flags(trt: Any) -> int:  # noqa: ANN401 - a module without types
+    if hasattr(trt.BuilderFlag, "FP16"):  # precision by flags: up to 10
+        return 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+    return 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+
+
+def _make_builder(trt: Any, log: Any) -> Any:  # noqa: ANN401 - a module without types
+    try:
+        return trt.Builder(log)
+    except TypeError as error:  # what the binding raises when the library gives no builder
+        reason = log.errors[-1] if log.errors else "it gives no reason"
+        raise UnavailableError(
+            f"tensorrt: cannot start ({reason})", hint="Check that the GPU's driver is installed"
+        ) from error
+
+
+def _parse(trt: Any, network: Any, log: Any, onnx_bytes: bytes) -> None:  # noqa: ANN401
+    parser = trt.OnnxParser(network, log)
+    accepted = parser.parse(onnx_bytes)
+    if accepted and network.num_outputs:
+        return
+    if not parser.num_errors:
+        raise ModelError("the ONNX: TensorRT finds no network in it", hint="Give a whole file")
+    complaint = parser.get_error(0)
+    where = ""
+    if hasattr(trt.ParserError, "node_name") and complaint.node_name():
+        where = f" at {complaint.node_operator()} {complaint.node_name()}"
+    said = str(complaint.desc()).strip().rstrip(".")
+    raise ModelError(
+        f"the ONNX: TensorRT refuses it{where} ({said})",
+        hint="Export it with operators that TensorRT knows",
+    )
+
+
+def _configure(trt: Any, config: Any, settings: BuildSettings) -> Any:  # noqa: ANN401
+    """Set everything but the progress; gives the timing cache, None where there is none."""
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if settings.workspace_mib is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_mib << 20)
+    if settings.optimization_level is not None:
+        config.builder_optimization_level = settings.optimization_level
+    if hasattr(trt.BuilderFlag, "FP16"):
+        if settings.precision != "fp32":
+            config.set_flag(trt.BuilderFlag.FP16)
+        if settings.precision == "int8":
+            config.set_flag(trt.BuilderFlag.INT8)
+    if hasattr(trt.IBuilderConfig, "set_compute_capability"):
+        if settings.compute_capability is not None:
+            name = "SM" + settings.compute_capability.replace(".", "")
+            config.num_compute_capabilities = 1
+            config.set_compute_capability(_compute_capability(trt, name), 0)
+        return None
+    cache = config.create_timing_cache(settings.timing_cache)
+    config.set_timing_cache(cache, ignore_mismatch=False)
+    return cache
+
+
+def _compute_capability(trt: Any, name: str) -> Any:  # noqa: ANN401 - an enum without types
+    known = {key for key in vars(trt.ComputeCapability) if key.startswith("SM")}
+    if name not in known:
+        numbers = sorted(int(key.removeprefix("SM")) for key in known)
+        readable = ", ".join(f"{number // 10}.{number % 10}" for number in numbers)
+        raise UnavailableError(
+            f"compute capability {name[2:-1]}.{name[-1:]}: TensorRT-RTX has no kernels for it",
+            hint=f"Use one of {readable}",
+        )
+    return getattr(trt.ComputeCapability, name)
+
+
+def _inspect(trt: Any, log: Any, plan: bytes) -> tuple[Layer, ...]:  # noqa: ANN401
+    """Ask the engine itself, which wants the GPU that it was built for."""
+    runtime = trt.Runtime(log)
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise _explain(log.errors)
+    inspector = engine.create_engine_inspector()
+    return parse_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def parse_layer_lines(lines: list[str]) -> tuple[Layer, ...]:
+    """Read the layers from the builder's verbose log, one line each; other lines are passed over.
+
+    Source: TensorRT-RTX 1.7, `ProfilingVerbosity.DETAILED`.
+    """
+    layers = []
+    for line in lines:
+        match = _LAYER.search(line)
+        if match:
+            first = _DATATYPE.search(match["inputs"])
+            onnx = tuple(_ONNX.findall(line))
+            layers.append(Layer(match["name"], match["kind"], first[1] if first else "", onnx))
+    return tuple(layers)
+
+
+def parse_inspector(text: str) -> tuple[Layer, ...]:
+    """Read the layers from the engine inspector's JSON; anything that is no layer is passed over.
+
+    Source: NVIDIA TensorRT Developer Guide, "Engine Inspector".
+    """
+    try:
+        found = json.loads(text).get("Layers", [])
+    except (ValueError, AttributeError):
+        return ()
+    return tuple(_inspected(layer) for layer in found if isinstance(layer, dict))
+
+
+def _inspected(layer: dict[str, Any]) -> Layer:
+    inputs = layer.get("Inputs") or [{}]
+    told = str(inputs[0].get("Format/Datatype", "")) if isinstance(inputs[0], dict) else ""
+    kinds = {"int8": "Int8", "fp16": "Half", "half": "Half", "fp32": "Float", "float": "Float"}
+    words = told.lower().split()
+    datatype = next((kinds[word] for word in words if word in kinds), told)
+    metadata = str(layer.get("Metadata", ""))
+    return Layer(
+        str(layer.get("Name", "")),
+        str(layer.get("LayerType", "")),
+        datatype,
+        tuple(_ONNX.findall(metadata)),
+    )
+
+
+def _explain(errors: list[str]) -> BuildError:
+    """Turn the builder's log into plain words."""
+    said = " ".join(errors)
+    known = {
+        "no tactics": ("no kernel fits into the workspace", "Raise --workspace"),
+        "out of memory": ("not enough memory", "Close other programs or add swap"),
+        "cudaerror 35": ("the GPU's driver is missing or too old", "Install the driver"),
+        "cudaerror 100": ("there is no GPU", "Build on the machine that has it"),
+        "insufficient": ("the GPU's driver is missing or too old", "Install the driver"),
+        "buildcanceled": ("the build was cancelled", "Run it again"),
+        "optimization profile": ("its input size is open", "Export it with a fixed batch of 1"),
+    }
+    for mark, (wrong, mend) in known.items():
+        if mark in said.lower():
+            return BuildError(f"TensorRT: {wrong}", hint=mend)
+    reason = (errors[-1] if errors else "it gives no reason").strip().rstrip(".")[:240]
+    return BuildError(f"TensorRT: the build failed ({reason})", hint="Run it again with -v")
+
+
+@functools.cache
+def _log_class(trt: Any) -> Any:  # noqa: ANN401 - the base class comes with the module
+    class Log(trt.ILogger):  # type: ignore[misc] # a base without types
+        """Keeps errors, warnings and the lines of the layer table; drops the rest."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+            self.warnings: list[str] = []
+            self.layer_lines: list[str] = []
+
+        def log(self, severity: Any, text: str) -> None:  # noqa: ANN401 - an enum without types
+            if int(severity) < _WARNING:
+                self.errors.append(text)
+            elif int(severity) == _WARNING:
+                self.warnings.append(text)
+            else:
+                self.layer_lines += [line for line in text.splitlines() if "LayerType: " in line]
+
+    return Log
+
+
+def _make_log(trt: Any) -> Any:  # noqa: ANN401 - its class has no types
+    return _log_class(trt)()
+
+
+def _make_monitor(trt: Any, progress: Progress) -> Any:  # noqa: ANN401 - its class has no types
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc] # a base without types
+        """Passes the steps of the outermost phase on."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            if parent is None:
+                self._steps[phase] = steps
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            steps = self._steps.get(phase)
+            return progress(phase, step + 1, steps) if steps is not None else True
+
+        def phase_finish(self, phase: str) -> None:
+            self._steps.pop(phase, None)
+
+    return Monitor()

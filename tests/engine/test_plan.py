@@ -1,0 +1,152 @@
+"""Sidecars: written, read again, and a plan refused when anything differs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+from samples import make_contract
+
+from edge.engine.plan import Sidecar, check_plan, read_sidecar, sidecar_path, write_plan
+from edge.engine.trt_api import Layer, parse_inspector, parse_layer_lines
+from edge.errors import InputError, ModelError, PlanMismatchError
+from edge.files import sha256_bytes
+
+PLAN = b"machine code"
+HERE = {"product": "tensorrt", "tensorrt": "10.3.0", "model_sha256": "ab" * 32}
+
+
+def make_sidecar(**changes: object) -> Sidecar:
+    fields = {
+        "product": "tensorrt",
+        "tensorrt": "10.3.0",
+        "device": "Orin Nano 8GB",
+        "compute_capability": None,
+        "precision": "int8",
+        "model_sha256": "ab" * 32,
+        "calibration_sha256": None,
+        "plan_sha256": sha256_bytes(PLAN),
+        "contract": make_contract(),
+        "flags": {"workspace_mib": 256, "optimization_level": None},
+        "built_at": "2026-11-23T12:00:00+00:00",
+        "build_s": 12.5,
+        "layers": (
+            Layer("a", "correlation", "Int8", ("conv1",)),
+            Layer("b", "kgen", "Float", ()),
+        ),
+        "warnings": ("slow",),
+    }
+    return Sidecar(**{**fields, **changes})
+
+
+@pytest.fixture
+def plan(tmp_path):
+    path = tmp_path / "model.plan"
+    write_plan(path, PLAN, make_sidecar())
+    return path
+
+
+def test_sidecar_survives_its_file(plan):
+    sidecar = read_sidecar(plan)
+    assert dataclasses.asdict(sidecar) == dataclasses.asdict(make_sidecar())
+    assert [layer.name for layer in sidecar.convolutions()] == ["a"]
+
+
+def test_plan_is_taken_when_everything_fits(plan):
+    assert check_plan(plan, **HERE).device == "Orin Nano 8GB"
+    assert check_plan(plan, **{**HERE, "model_sha256": None}).precision == "int8"
+
+
+@pytest.mark.parametrize(
+    ("here", "said"),
+    [
+        ({"tensorrt": "10.7.0"}, "it is for TensorRT 10.3.0, this is 10.7.0"),
+        ({"product": "tensorrt-rtx"}, "it is for tensorrt, this is tensorrt-rtx"),
+        ({"model_sha256": "cd" * 32}, "it was built from another model"),
+    ],
+)
+def test_plan_is_refused_when_it_is_for_something_else(plan, here, said):
+    with pytest.raises(PlanMismatchError, match=f"{re.escape(said)}. Build it again"):
+        check_plan(plan, **{**HERE, **here})
+
+
+def test_plan_is_refused_when_a_byte_was_changed(plan):
+    plan.write_bytes(PLAN[:-1] + b"!")
+    with pytest.raises(PlanMismatchError, match="its bytes are not those that were built"):
+        check_plan(plan, **HERE)
+
+
+def test_plan_is_refused_when_it_has_no_sidecar(plan):
+    sidecar_path(plan).unlink()
+    with pytest.raises(PlanMismatchError, match="has no sidecar"):
+        check_plan(plan, **HERE)
+
+
+def test_missing_plan_is_no_mismatch(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        check_plan(tmp_path / "absent.plan", **HERE)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', "\x00\x01", '{"version": "x'])
+def test_sidecar_that_is_none_is_refused_in_one_line(plan, text):
+    sidecar_path(plan).write_text(text)
+    with pytest.raises(ModelError, match="is no sidecar of a plan"):
+        read_sidecar(plan)
+
+
+def test_newer_sidecar_is_named(plan):
+    fields = json.loads(sidecar_path(plan).read_text())
+    sidecar_path(plan).write_text(json.dumps({**fields, "version": 2}))
+    with pytest.raises(ModelError, match="has version 2, this edge reads 1"):
+        read_sidecar(plan)
+
+
+def test_newer_sidecar_is_named_when_it_has_other_fields(plan):
+    fields = json.loads(sidecar_path(plan).read_text())
+    sidecar_path(plan).write_text(json.dumps({**fields, "version": 2, "colour": "red"}))
+    with pytest.raises(ModelError, match="has version 2"):
+        read_sidecar(plan)
+
+
+def test_layer_lines_give_name_kind_type_and_onnx_nodes():
+    lines = [
+        "nothing to see here",
+        (
+            "Name: conv1_myl0_2, LayerType: correlation, Inputs: [ { Name: x, Dimensions: [1,4],"
+            " Strides: [256,1,32,4], Datatype: Int8, Format: (NHWC) Channel major format }],"
+            " Constants: [ { Name: w, Dimensions: [64,4,3,3], Datatype: Int8 }], Outputs: [ {"
+            " Name: y, Dimensions: [1,64,6,6], Datatype: Float }], StreamId: 0,"
+            " Metadata: [ONNX Layer: conv1][ONNX Layer: conv1.weight.dq]"
+        ),
+        "Name: wait, LayerType: wait, Inputs: [], Outputs: [], StreamId: 0",
+    ]
+    assert parse_layer_lines(lines) == (
+        Layer("conv1_myl0_2", "correlation", "Int8", ("conv1", "conv1.weight.dq")),
+        Layer("wait", "wait", "", ()),
+    )
+
+
+def test_inspector_gives_the_same_shape_of_layers():
+    told = {
+        "Layers": [
+            {
+                "Name": "conv1 + relu",
+                "LayerType": "CaskConvolution",
+                "Inputs": [{"Name": "x", "Format/Datatype": "Thirty-two wide channel Int8 format"}],
+                "Metadata": "[ONNX Layer: conv1][ONNX Layer: relu]",
+            },
+            "a bare name",
+            {"Name": "odd", "LayerType": "Reformat", "Inputs": []},
+        ]
+    }
+    assert parse_inspector(json.dumps(told)) == (
+        Layer("conv1 + relu", "CaskConvolution", "Int8", ("conv1", "relu")),
+        Layer("odd", "Reformat", "", ()),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"Layers": []}'])
+def test_inspector_gives_nothing_for_anything_else(text):
+    assert parse_inspector(text) == ()

@@ -1,0 +1,175 @@
+"""L2: the real TensorRT-RTX parser and builder, on the CPU, with the networks that we write."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from samples import make_contract
+
+from edge.build import BuildOptions, build_plan
+from edge.engine.plan import check_plan, read_sidecar
+from edge.engine.trt_api import BuildSettings, build
+from edge.errors import BuildError, CheckFailedError, EdgeError, ModelError
+from edge.model.half import to_half
+from edge.model.onnx_file import load_model
+from edge.model.squeezenet import build_squeezenet, random_weights
+from edge.model.zoo import resolve_model
+from edge.quant.dataset import open_calibration_set
+
+pytestmark = pytest.mark.rtx
+pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed (extra rtx)")
+
+RTX = BuildOptions(target="tensorrt-rtx", compute_capability="8.6")
+SETTINGS = BuildSettings(target="tensorrt-rtx", precision="fp32", compute_capability="8.6")
+
+
+def types(sidecar) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for layer in sidecar.convolutions():
+        counts[layer.input_type] = counts.get(layer.input_type, 0) + 1
+    return counts
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_int8_build_has_26_int8_convolutions(tmp_path, picture_folder, version):
+    """From an fp32 model and pictures, pixels folded in: the layer table of the real builder."""
+    side_px = 227 if version == "1.0" else 224
+    labels = tuple(f"class {number}" for number in range(1000))
+    contract = make_contract(input_hw=(side_px, side_px), resize_short_px=256, labels=labels)
+    model = build_squeezenet(version, contract, random_weights(version, 1000, seed=1))
+    plan = tmp_path / "model.plan"
+    sidecar = build_plan(model, open_calibration_set(picture_folder), plan, RTX)
+    assert types(sidecar) == {"Int8": 26}
+    assert plan.stat().st_size > 1_000_000
+    assert sidecar.model_sha256 == model.sha256()
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "kind"),
+    [
+        ("squeezenet8-int8", "int8", "Int8"),
+        ("squeezenet8", "fp16", "Half"),
+        ("squeezenet8", "fp32", "Float"),
+    ],
+)
+def test_bundled_models_build_in_their_precision(tmp_path, name, precision, kind):
+    plan = tmp_path / "model.plan"
+    options = dataclasses.replace(RTX, precision=precision)
+    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options)
+    assert types(sidecar) == {kind: 26}
+    assert read_sidecar(plan).to_json() == sidecar.to_json()
+    here = {"product": "tensorrt-rtx", "tensorrt": sidecar.tensorrt}
+    assert check_plan(plan, **here, model_sha256=sidecar.model_sha256).precision == precision
+
+
+def test_int8_build_is_refused_when_the_gpu_gets_float_convolutions(tmp_path):
+    """SM75 builds float kernels in silence; the old plan stays as it was."""
+    plan = tmp_path / "model.plan"
+    plan.write_bytes(b"old")
+    model = load_model(resolve_model("squeezenet8-int8"))
+    with pytest.raises(CheckFailedError, match="26 of 26 convolutions are Float") as error:
+        build_plan(model, None, plan, dataclasses.replace(RTX, compute_capability="7.5"))
+    assert "conv1, fire2/squeeze1x1" in str(error.value)
+    assert plan.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [plan]
+
+
+def test_progress_is_told(tmp_path):
+    told = []
+    options = dataclasses.replace(RTX, progress=lambda *step: told.append(step))
+    build_plan(load_model(resolve_model("squeezenet8-int8")), None, tmp_path / "m.plan", options)
+    assert told
+    assert all(1 <= done <= total for _, done, total in told)
+
+
+def test_killed_build_is_explained_and_leaves_the_old_plan(tmp_path):
+    plan = tmp_path / "model.plan"
+    plan.write_bytes(b"old")
+
+    def kill(*_step: object) -> None:
+        for child in multiprocessing.active_children():
+            child.kill()
+
+    model = load_model(resolve_model("squeezenet8-int8"))
+    with pytest.raises(BuildError, match="killed, most likely for want of memory"):
+        build_plan(model, None, plan, dataclasses.replace(RTX, progress=kill))
+    assert plan.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [plan]
+
+
+def test_workspace_too_small_is_told_in_plain_words(tmp_path):
+    options = dataclasses.replace(RTX, workspace_mib=1)
+    with pytest.raises(BuildError, match=r"no kernel fits into the workspace\. Raise --workspace"):
+        build_plan(load_model(resolve_model("squeezenet8-int8")), None, tmp_path / "m", options)
+
+
+def test_unknown_compute_capability_names_the_known(tmp_path):
+    options = dataclasses.replace(RTX, compute_capability="8.7")
+    with pytest.raises(EdgeError, match=r"8\.7: TensorRT-RTX has no kernels for it.*8\.6, 8\.9"):
+        build_plan(load_model(resolve_model("squeezenet8-int8")), None, tmp_path / "m", options)
+
+
+def broken(kind: str, model) -> bytes:
+    proto = onnx.ModelProto()
+    proto.CopyFrom(to_half(model).proto)
+    graph = proto.graph
+    if kind == "truncated":
+        return proto.SerializeToString()[:-2000]
+    if kind == "empty":
+        return b""
+    if kind == "garbage":
+        return b"not a network" * 99
+    if kind == "unknown operator":
+        graph.node[3].op_type = "Frobnicate"
+    if kind == "wrong weight shape":
+        graph.initializer[0].dims[0] *= 2
+        graph.initializer[0].raw_data *= 2
+    if kind == "missing initialiser":
+        del graph.initializer[2:4]
+    if kind == "open batch":
+        graph.input[0].type.tensor_type.shape.dim[0].dim_param = "N"
+    return proto.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["truncated", "empty", "garbage", "unknown operator", "missing initialiser",
+     "wrong weight shape", "open batch"],
+)  # fmt: skip
+def test_broken_network_gives_one_clear_line(small_model, kind):
+    with pytest.raises((ModelError, BuildError)) as error:
+        build(broken(kind, small_model), SETTINGS, lambda *_: True)
+    line = str(error.value)
+    assert "\n" not in line
+    assert "TensorRT" in line
+    if kind == "unknown operator":
+        assert "Frobnicate" in line
+
+
+def test_cancelled_build_says_so(small_model):
+    network = to_half(small_model).to_bytes()
+    with pytest.raises(BuildError, match="the build was cancelled"):
+        build(network, SETTINGS, lambda *_: False)
+
+
+def test_qdq_for_a_zero_point_is_refused_by_the_parser():
+    """The rule that our quantiser keeps is really TensorRT's."""
+    zero = helper.make_tensor("zero", TensorProto.INT8, [], [3])
+    scale = helper.make_tensor("scale", TensorProto.FLOAT, [], [0.5])
+    graph = helper.make_graph(
+        [
+            helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [zero, scale],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(ModelError, match="zero point"):
+        build(proto.SerializeToString(), SETTINGS, lambda *_: True)
