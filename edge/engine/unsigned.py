@@ -34,17 +34,19 @@ def with_unsigned_activations(model: Model) -> Model:
     proto.CopyFrom(model.proto)
     graph = proto.graph
     made_by = {name: node for node in graph.node for name in node.output}
-    scales = {item.name: item for item in graph.initializer}
+    stored = {item.name: item for item in graph.initializer}
     unsigned = {  # told before the first rewiring, which cuts the way back to the Relu
         node.output[0]
         for node in graph.node
-        if node.op_type == "QuantizeLinear" and _never_negative(node.input[0], made_by)
+        if node.op_type == "QuantizeLinear"
+        and _is_symmetric_int8(node, stored)
+        and _never_negative(node.input[0], made_by)
     }
     zeros: dict[str, str] = {}
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if node.output[0] in unsigned:
-            reach = numpy_helper.to_array(scales[node.input[1]]) * np.float32(LEVELS)
+            reach = numpy_helper.to_array(stored[node.input[1]]) * np.float32(LEVELS)
             clip = _clip_node(graph, node.input[0], node.output[0], reach)
             zeros[node.output[0]] = _add(graph, f"{node.output[0]}/zero", np.uint8(0))
             node.input[0], node.input[2] = clip.output[0], zeros[node.output[0]]
@@ -56,6 +58,14 @@ def with_unsigned_activations(model: Model) -> Model:
     del graph.node[:]
     graph.node.extend(every_node)
     return Model(proto, model.contract)
+
+
+def _is_symmetric_int8(node: onnx.NodeProto, stored: dict[str, onnx.TensorProto]) -> bool:
+    """Tell our own kind of quantiser from those of other tools: one scale, int8 zero point 0."""
+    if len(node.input) < 3 or any(name not in stored for name in node.input[1:]):
+        return False
+    scale, zero = (numpy_helper.to_array(stored[name]) for name in node.input[1:])
+    return bool(scale.size == 1 and zero.dtype == np.int8 and not zero.any())
 
 
 def _never_negative(name: str, made_by: dict[str, onnx.NodeProto]) -> bool:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import onnx
 import openvino
 import pytest
 from networks import make_classifier, make_views, run_onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 from samples import make_contract, make_picture
 
 from edge.engine.base import open_engine
 from edge.engine.unsigned import with_unsigned_activations
+from edge.model.onnx_file import Model
 from edge.model.squeezenet import build_squeezenet, random_weights
 from edge.quant.dataset import open_calibration_set
 from edge.quant.quantize import quantize
-
-if TYPE_CHECKING:
-    from edge.model.onnx_file import Model
 
 VIEWS = make_views(12, seed=30)
 
@@ -80,6 +76,22 @@ def test_unsigned_gives_bit_for_bit_the_same_scores(int8_models, name):
     wanted = run_onnx(model, VIEWS)
     assert np.abs(wanted).max() > 0.1
     np.testing.assert_array_equal(run_onnx(with_unsigned_activations(model), VIEWS), wanted)
+
+
+@pytest.mark.parametrize("how", ["uint8", "shifted", "left out"])
+def test_unsigned_leaves_quantisers_of_other_tools_alone(int8_models, how):
+    """A uint8 quantiser reaches to 255: clipping it at 127 would change what the network says."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(int8_models["none"].proto)
+    zeros = {item.name: item for item in proto.graph.initializer}
+    for node in proto.graph.node:
+        if node.op_type in {"QuantizeLinear", "DequantizeLinear"} and "weight" not in node.name:
+            zero = np.array(3, np.int8) if how == "shifted" else np.array(0, np.uint8)
+            zeros[node.input[2]].CopyFrom(numpy_helper.from_array(zero, node.input[2]))
+            if how == "left out":
+                del node.input[2]
+    foreign = Model(proto, int8_models["none"].contract)
+    assert with_unsigned_activations(foreign).to_bytes() == foreign.to_bytes()
 
 
 @NETWORKS
