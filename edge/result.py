@@ -37,7 +37,7 @@ class Result:
 
 def softmax(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Turn scores, float32 (C,), into probabilities that sum to one."""
-    shifted: npt.NDArray[np.float32] = np.exp(scores - scores.max())
+    shifted: npt.NDArray[np.float32] = np.exp(scores - np.max(scores))
     shifted /= shifted.sum()
     return shifted
 

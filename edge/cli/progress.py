@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rich.progress import TaskID
+    from rich.progress import ProgressColumn, TaskID
+
+
+@contextmanager
+def phases() -> Iterator[Callable[[str, int, int], None]]:
+    """Show one bar a phase on stderr; gives the function to call with (phase, done, total)."""
+    from rich.progress import MofNCompleteColumn, TimeElapsedColumn
+
+    with _bars(MofNCompleteColumn(), TimeElapsedColumn()) as show:
+        yield show
 
 
 @contextmanager
@@ -21,48 +30,28 @@ def counting(title: str, total: int) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def downloading(title: str) -> Iterator[Callable[[int, int], None]]:
     """Show bytes, rate and time left on stderr; gives the function to call."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
+    from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with _bars(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as show:
+        yield lambda done, total: show(title, done, total)
 
 
 @contextmanager
-def phases() -> Iterator[Callable[[str, int, int], None]]:
-    """Show one bar a phase on stderr; gives the function to call with (phase, done, total)."""
+def _bars(*columns: ProgressColumn) -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     console = Console(stderr=True)
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
+    if not console.is_terminal:
+        yield lambda _title, _done, _total: None
+        return
+    title = TextColumn("{task.description}")
+    with Progress(title, BarColumn(), *columns, console=console, transient=True) as progress:
         tasks: dict[str, TaskID] = {}
 
-        def show(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = bar.add_task(phase, total=total)
-            bar.update(tasks[phase], completed=done)
+        def show(title: str, done: int, total: int) -> None:
+            if title not in tasks:
+                tasks[title] = progress.add_task(title, total=total)
+            progress.update(tasks[title], completed=done)
 
         yield show
