@@ -5,12 +5,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +72,19 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise explain_os_error(path, error) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        InputError: the file cannot be read or is no TOML.
+    """
+    try:
+        tables: dict[str, Any] = tomllib.loads(read_bytes(path).decode())
+    except ValueError as error:
+        raise InputError(f"{path}: is no TOML ({error})", hint="Mend the line it names") from error
+    return tables
 
 
 def check_target(path: Path) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge.errors import InputError
-from edge.files import read_bytes
+from edge.files import explain_os_error, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Give the files below a folder that are named like pictures, sorted.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    try:
+        return sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    except OSError as error:
+        raise explain_os_error(folder, error) from error
 
 
 def silence_opencv() -> None:

@@ -16,7 +16,15 @@ from networks import told
 from strategies import QUICK
 
 from edge.errors import InputError
-from edge.files import explain_os_error, read_bytes, sha256_bytes, sha256_file, write_atomic
+from edge.files import (
+    check_target,
+    explain_os_error,
+    read_bytes,
+    read_toml,
+    sha256_bytes,
+    sha256_file,
+    write_atomic,
+)
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +147,31 @@ def test_explain_gives_one_line_for_every_error_of_the_system():
         assert line.startswith("file: ")
         assert "\n" not in line
         assert "None" not in line
+
+
+def test_target_is_refused_before_the_work_when_it_cannot_be_written(tmp_path):
+    (tmp_path / "old").write_bytes(b"old")
+    for name, said in (("absent/new", "no such file or folder"), ("", "is a folder"),
+                       ("old/new", "a part of the path is a file")):  # fmt: skip
+        with pytest.raises(InputError) as caught:
+            check_target(tmp_path / name)
+        assert said in told(caught)
+    check_target(tmp_path / "new")
+    check_target(tmp_path / "old")
+    assert [item.name for item in tmp_path.iterdir()] == ["old"]
+    assert (tmp_path / "old").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("text", [b"a = ", b"\xff\xfe", b"[a]\n[a]"])
+def test_toml_that_is_none_is_refused_in_one_line(tmp_path, text):
+    path = tmp_path / "broken.toml"
+    path.write_bytes(text)
+    with pytest.raises(InputError) as caught:
+        read_toml(path)
+    assert told(caught).startswith(f"{path}: is no TOML")
+
+
+def test_toml_gives_its_tables(tmp_path):
+    path = tmp_path / "good.toml"
+    path.write_text('["a.b"]\nsize = 3\n')
+    assert read_toml(path) == {"a.b": {"size": 3}}

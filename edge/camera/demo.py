@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,14 +14,9 @@ import numpy as np
 from edge.assets import bundled
 from edge.camera.base import SourceInfo
 from edge.errors import InputError, MissingExtraError
-from edge.files import sha256_file
+from edge.files import read_toml, sha256_file
 from edge.frame import Frame
 from edge.image import decode
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 MANIFEST = "calib/demo.toml"
 WIDTH_PX, HEIGHT_PX, FPS = 640, 480, 30
@@ -56,7 +50,7 @@ class Photograph:
 
 def list_photographs() -> list[Photograph]:
     """Give the manifest's entries in the order of the demo."""
-    tables = tomllib.loads(bundled(MANIFEST).read_text(encoding="utf-8"))["photograph"]
+    tables = read_toml(bundled(MANIFEST))["photograph"]
     return [Photograph(**table) for table in tables]
 
 

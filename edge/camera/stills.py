@@ -8,29 +8,10 @@ from pathlib import Path
 
 from edge.camera.base import SourceInfo
 from edge.errors import InputError
-from edge.files import explain_os_error
 from edge.frame import Frame
-from edge.image import PICTURE_SUFFIXES, decode
+from edge.image import decode, find_pictures
 
 log = logging.getLogger(__name__)
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """Give the picture files below a folder, sorted.
-
-    Raises:
-        InputError: the folder cannot be read or holds no picture.
-    """
-    try:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
-    except OSError as error:
-        raise explain_os_error(folder, error) from error
-    if not found:
-        raise InputError(
-            f"{folder}: holds no picture",
-            hint="Put JPEG or PNG files there, or name another folder",
-        )
-    return found
 
 
 class StillsSource:
@@ -47,7 +28,12 @@ class StillsSource:
     def __init__(self, name: str) -> None:
         self._root = Path(name)
         self._is_folder = self._root.is_dir()
-        self._paths = list_pictures(self._root) if self._is_folder else [self._root]
+        self._paths = find_pictures(self._root) if self._is_folder else [self._root]
+        if not self._paths:
+            raise InputError(
+                f"{self._root}: holds no picture",
+                hint="Put JPEG or PNG files there, or name another folder",
+            )
         self._next = 0
         self._given = 0
         self.unreadable = 0

@@ -49,6 +49,8 @@ class OpenVINOEngine:
             Slot(index, request.get_input_tensor().data[0])
             for index, request in enumerate(self._requests)
         ]
+        for request in self._requests:
+            request.infer()  # the first run makes kernels ready, which no frame should wait for
         self._free = deque(self._slots)
         self._running: deque[Slot] = deque()
         self.info = EngineInfo(

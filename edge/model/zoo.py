@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.assets import bundled, user_folder
 from edge.errors import ModelError
-from edge.files import explain_os_error, sha256_file
+from edge.files import explain_os_error, read_toml, sha256_file
 from edge.model.download import download
 from edge.model.importers import ContractFlags, import_model
 from edge.model.onnx_file import save_model
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +50,7 @@ class CatalogueEntry:
 
 def list_models() -> list[CatalogueEntry]:
     """Give the catalogue in its own order."""
-    tables = tomllib.loads(bundled(CATALOGUE).read_text(encoding="utf-8"))
+    tables = read_toml(bundled(CATALOGUE))
     return [CatalogueEntry(name=name, **fields) for name, fields in tables.items()]
 
 

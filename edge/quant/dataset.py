@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.errors import CalibrationError, InputError
-from edge.files import explain_os_error, sha256_file
-from edge.image import PICTURE_SUFFIXES, decode, fit
+from edge.files import sha256_file
+from edge.image import decode, find_pictures, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,10 +57,7 @@ def open_calibration_set(folder: Path) -> CalibrationSet:
     if not folder.is_dir():
         wrong = "is no folder" if folder.exists() else "no such folder"
         raise CalibrationError(f"{folder}: {wrong}", hint=hint)
-    try:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
-    except OSError as error:
-        raise explain_os_error(folder, error) from error
+    found = find_pictures(folder)
     by_hash: dict[str, Path] = {}
     unreadable = copies = 0
     for path in found:

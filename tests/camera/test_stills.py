@@ -11,7 +11,6 @@ import pytest
 from samples import cut, make_picture
 
 from edge.camera.base import open_source
-from edge.camera.stills import list_pictures
 from edge.errors import InputError
 
 
@@ -55,8 +54,6 @@ def test_folder_is_refused_when_it_holds_no_picture(tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(InputError, match="holds no picture"):
         read_all(tmp_path)
-    with pytest.raises(InputError, match="holds no picture"):
-        list_pictures(tmp_path)
 
 
 def test_folder_is_refused_when_none_of_its_pictures_decodes(tmp_path):
