@@ -15,6 +15,8 @@ EdgeError
 
 from __future__ import annotations
 
+import sys
+
 
 class EdgeError(Exception):
     """An error with one clear line for a person.
@@ -65,7 +67,8 @@ class MissingExtraError(UnavailableError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(
-            f"{package}: not installed", hint=f"Install it with: pip install 'edge[{extra}]'"
+            f"{package}: not installed",
+            hint=f"Install it with: {sys.executable} -m pip install 'edge[{extra}]'",
         )
 
 

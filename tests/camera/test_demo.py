@@ -102,7 +102,8 @@ def test_demo_names_the_extra_when_scikit_image_is_missing():
         [sys.executable, "-c", script + SAY], capture_output=True, text=True, check=True
     )
     assert done.stdout == (
-        "MissingExtraError scikit-image: not installed. Install it with: pip install 'edge[demo]'\n"
+        "MissingExtraError scikit-image: not installed."
+        f" Install it with: {sys.executable} -m pip install 'edge[demo]'\n"
     )
 
 

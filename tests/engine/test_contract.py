@@ -168,7 +168,8 @@ def test_open_tells_the_install_command_when_a_package_is_missing(monkeypatch, n
     with pytest.raises(MissingExtraError) as caught, open_engine(name, MODEL):
         pass
     assert told(caught) == (
-        "onnxruntime: not installed. Install it with: pip install 'edge[onnxruntime]'"
+        "onnxruntime: not installed."
+        f" Install it with: {sys.executable} -m pip install 'edge[onnxruntime]'"
     )
 
 
