@@ -28,7 +28,7 @@ from edge.engine.trt_api import (
     takes_float_types,
 )
 from edge.errors import BuildError, CheckFailedError, EdgeError, InputError, UnavailableError
-from edge.files import sha256_bytes
+from edge.files import read_bytes, sha256_bytes, write_atomic
 from edge.model.fold import fold
 from edge.model.half import to_half
 from edge.quant.quantize import quantize
@@ -92,7 +92,7 @@ def build_plan(
         CheckFailedError: INT8 was asked for and a convolution came out in float; names them.
     """
     _check_request(model, calibration, options)
-    precision = _possible_precision(options)
+    precision = _possible_precision(model, options)
     network = _prepare(model, calibration, precision, options)
     settings = BuildSettings(
         target=options.target,
@@ -128,7 +128,7 @@ def build_plan(
     _check_precision(sidecar, path)
     write_plan(path, built.plan, sidecar)
     if options.timing_cache is not None and built.timing_cache:
-        options.timing_cache.write_bytes(built.timing_cache)
+        write_atomic(options.timing_cache, built.timing_cache)
     return sidecar
 
 
@@ -144,6 +144,11 @@ def _check_request(model: Model, calibration: CalibrationSet | None, options: Bu
             f"{name}: is INT8 already, it cannot be built as {options.precision}",
             hint="Give the fp32 model",
         )
+    if calibration is not None and (model.is_int8 or options.precision != "int8"):
+        raise InputError(
+            "--calib: only an fp32 model that is to become INT8 is calibrated",
+            hint="Leave it away",
+        )
     if options.compute_capability is not None and options.target == "tensorrt":
         raise InputError(
             "--compute-capability: TensorRT builds for the GPU that it runs on",
@@ -152,15 +157,16 @@ def _check_request(model: Model, calibration: CalibrationSet | None, options: Bu
     load_tensorrt(options.target)
 
 
-def _possible_precision(options: BuildOptions) -> Precision:
+def _possible_precision(model: Model, options: BuildOptions) -> Precision:
     """Fall back to fp16, loudly, where the GPU of this machine has no fast INT8."""
     if options.precision != "int8" or options.target == "tensorrt-rtx":
         return options.precision
     if has_fast_int8(options.target):
         return "int8"
-    if options.require_int8:
+    if options.require_int8 or model.is_int8:
         raise UnavailableError(
-            "INT8: this GPU does not multiply int8 fast", hint="Build with --precision fp16"
+            "INT8: this GPU does not multiply int8 fast",
+            hint="Build the fp32 model with --precision fp16",
         )
     log.warning("this GPU does not multiply int8 fast, building fp16")
     return "fp16"
@@ -222,10 +228,7 @@ def _warn_of_little_memory(root: SysRoot) -> None:
 
 
 def _read_cache(path: Path | None) -> bytes:
-    try:
-        return path.read_bytes() if path else b""
-    except FileNotFoundError:
-        return b""
+    return read_bytes(path) if path and path.exists() else b""
 
 
 def _build_in_child(network: bytes, settings: BuildSettings, progress: Progress) -> Built:

@@ -41,6 +41,17 @@ def test_build_refuses_what_does_not_fit_together(edge, tmp_path, model, words, 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("words", [("squeezenet8-int8",), ("squeezenet8", "--precision", "fp16")])
+def test_build_refuses_pictures_that_it_would_not_use(edge, picture_folder, tmp_path, words):
+    """The sidecar would name a calibration that decided nothing."""
+    done = edge("build", *words, "--calib", picture_folder, "-o", "m.plan")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "edge: --calib: only an fp32 model that is to become INT8 is calibrated. Leave it away\n",
+    )
+    assert list(tmp_path.iterdir()) == [picture_folder]
+
+
 @pytest.mark.parametrize(
     ("available_kib", "swap_kib", "warns"),
     [(900_000, 0, True), (900_000, 4_000_000, False), (6_000_000, 0, False)],
