@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.engine.trt_api import CONVOLUTIONS, Layer
+from edge.engine.layers import CONVOLUTIONS, Layer
 from edge.errors import InputError, ModelError, PlanMismatchError
 from edge.files import read_bytes, sha256_file, write_atomic
 from edge.model.contract import parse_contract

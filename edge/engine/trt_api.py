@@ -8,34 +8,21 @@ Source: NVIDIA TensorRT Python API reference; TensorRT-RTX 1.7 as it behaves.
 
 from __future__ import annotations
 
-import functools
-import json
-import re
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from edge.engine.layers import Layer, parse_inspector, parse_layer_lines
+from edge.engine.trt_hooks import make_log, make_monitor
 from edge.errors import BuildError, MissingExtraError, ModelError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Progress = Callable[[str, int, int], bool]
+    from edge.engine.trt_hooks import Progress
 
 Target = Literal["tensorrt", "tensorrt-rtx"]
 Precision = Literal["int8", "fp16", "fp32"]
 
 PACKAGES: dict[Target, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-CONVOLUTIONS = frozenset({"correlation", "gemm", "CaskConvolution", "CaskGemmConvolution"})
-"""How the builder calls the kernels that multiply weights; fused kernels keep these names."""
-
-_LAYER = re.compile(
-    r"Name: (?P<name>.*?), LayerType: (?P<kind>\w+),"
-    r" Inputs: \[(?P<inputs>.*?)\], (?:Constants|Outputs): "
-)
-_DATATYPE = re.compile(r"Datatype: (\w+)")
-_ONNX = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
-_WARNING = 2  # trt.ILogger.Severity: 0 internal error, 1 error, 2 warning, 3 info, 4 verbose
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +45,6 @@ class BuildSettings:
     optimization_level: int | None = None
     compute_capability: str | None = None
     timing_cache: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer of a plan, as the builder tells it.
-
-    Attributes:
-        name: TensorRT's own.
-        kind: "correlation", "kgen", "CaskConvolution", ...
-        input_type: data type of its first input: "Int8", "Half", "Float"; empty where it has none.
-        onnx: names of the ONNX nodes that it computes, where they are told.
-    """
-
-    name: str
-    kind: str
-    input_type: str
-    onnx: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +109,7 @@ def has_fast_int8(target: Target) -> bool:
         UnavailableError: see `load_tensorrt`, or there is no driver.
     """
     trt = load_tensorrt(target)
-    builder = _make_builder(trt, _make_log(trt))
+    builder = _make_builder(trt, make_log(trt))
     if hasattr(trt.Builder, "platform_has_fast_int8"):
         return bool(builder.platform_has_fast_int8)
     return True
@@ -160,14 +130,14 @@ def build(onnx_bytes: bytes, settings: BuildSettings, progress: Progress) -> Bui
         UnavailableError: there is no driver, or TensorRT is missing or too old.
     """
     trt = load_tensorrt(settings.target)
-    log = _make_log(trt)
+    log = make_log(trt)
     builder = _make_builder(trt, log)
     network = builder.create_network(_creation_flags(trt))
     _parse(trt, network, log, onnx_bytes)
     config = builder.create_builder_config()
     cache = _configure(trt, config, settings)
     if hasattr(trt, "IProgressMonitor"):
-        config.progress_monitor = _make_monitor(trt, progress)
+        config.progress_monitor = make_monitor(trt, progress)
     serialized = builder.build_serialized_network(network, config)
     if serialized is None:
         raise _explain(log.errors)
@@ -261,48 +231,6 @@ def _inspect(trt: Any, log: Any, plan: bytes) -> tuple[Layer, ...]:  # noqa: ANN
     return parse_inspector(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
-def parse_layer_lines(lines: list[str]) -> tuple[Layer, ...]:
-    """Read the layers from the builder's verbose log, one line each; other lines are passed over.
-
-    Source: TensorRT-RTX 1.7, `ProfilingVerbosity.DETAILED`.
-    """
-    layers = []
-    for line in lines:
-        match = _LAYER.search(line)
-        if match:
-            first = _DATATYPE.search(match["inputs"])
-            onnx = tuple(_ONNX.findall(line))
-            layers.append(Layer(match["name"], match["kind"], first[1] if first else "", onnx))
-    return tuple(layers)
-
-
-def parse_inspector(text: str) -> tuple[Layer, ...]:
-    """Read the layers from the engine inspector's JSON; anything that is no layer is passed over.
-
-    Source: NVIDIA TensorRT Developer Guide, "Engine Inspector".
-    """
-    try:
-        found = json.loads(text).get("Layers", [])
-    except (ValueError, AttributeError):
-        return ()
-    return tuple(_inspected(layer) for layer in found if isinstance(layer, dict))
-
-
-def _inspected(layer: dict[str, Any]) -> Layer:
-    inputs = layer.get("Inputs") or [{}]
-    told = str(inputs[0].get("Format/Datatype", "")) if isinstance(inputs[0], dict) else ""
-    kinds = {"int8": "Int8", "fp16": "Half", "half": "Half", "fp32": "Float", "float": "Float"}
-    words = told.lower().split()
-    datatype = next((kinds[word] for word in words if word in kinds), told)
-    metadata = str(layer.get("Metadata", ""))
-    return Layer(
-        str(layer.get("Name", "")),
-        str(layer.get("LayerType", "")),
-        datatype,
-        tuple(_ONNX.findall(metadata)),
-    )
-
-
 def _explain(errors: list[str]) -> BuildError:
     """Turn the builder's log into plain words."""
     said = " ".join(errors)
@@ -320,51 +248,3 @@ def _explain(errors: list[str]) -> BuildError:
             return BuildError(f"TensorRT: {wrong}", hint=mend)
     reason = (errors[-1] if errors else "it gives no reason").strip().rstrip(".")[:240]
     return BuildError(f"TensorRT: the build failed ({reason})", hint="Run it again with -v")
-
-
-@functools.cache
-def _log_class(trt: Any) -> Any:  # noqa: ANN401 - the base class comes with the module
-    class Log(trt.ILogger):  # type: ignore[misc] # a base without types
-        """Keeps errors, warnings and the lines of the layer table; drops the rest."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-            self.warnings: list[str] = []
-            self.layer_lines: list[str] = []
-
-        def log(self, severity: Any, text: str) -> None:  # noqa: ANN401 - an enum without types
-            if int(severity) < _WARNING:
-                self.errors.append(text)
-            elif int(severity) == _WARNING:
-                self.warnings.append(text)
-            else:
-                self.layer_lines += [line for line in text.splitlines() if "LayerType: " in line]
-
-    return Log
-
-
-def _make_log(trt: Any) -> Any:  # noqa: ANN401 - its class has no types
-    return _log_class(trt)()
-
-
-def _make_monitor(trt: Any, progress: Progress) -> Any:  # noqa: ANN401 - its class has no types
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc] # a base without types
-        """Passes the steps of the outermost phase on."""
-
-        def __init__(self) -> None:
-            trt.IProgressMonitor.__init__(self)
-            self._steps: dict[str, int] = {}
-
-        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
-            if parent is None:
-                self._steps[phase] = steps
-
-        def step_complete(self, phase: str, step: int) -> bool:
-            steps = self._steps.get(phase)
-            return progress(phase, step + 1, steps) if steps is not None else True
-
-        def phase_finish(self, phase: str) -> None:
-            self._steps.pop(phase, None)
-
-    return Monitor()

@@ -9,8 +9,8 @@ import re
 import pytest
 from samples import make_contract
 
+from edge.engine.layers import Layer, parse_inspector, parse_layer_lines
 from edge.engine.plan import Sidecar, check_plan, read_sidecar, sidecar_path, write_plan
-from edge.engine.trt_api import Layer, parse_inspector, parse_layer_lines
 from edge.errors import InputError, ModelError, PlanMismatchError
 from edge.files import sha256_bytes
 

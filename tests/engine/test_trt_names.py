@@ -13,7 +13,6 @@ import pytest
 from samples import ROOT
 
 NAMES = json.loads((ROOT / "tests" / "golden" / "trt_names.json").read_text())
-SOURCE = (ROOT / "edge" / "engine" / "trt_api.py").read_text()
 CLASS_OF = {
     "builder": "Builder",
     "network": "INetworkDefinition",
@@ -24,10 +23,31 @@ CLASS_OF = {
     "runtime": "Runtime",
     "engine": "ICudaEngine",
     "inspector": "EngineInspector",
+    "context": "IExecutionContext",
+    "profile": "IOptimizationProfile",
+    "tensor": "ITensor",
+    "layer": "ILayer",
 }
 """What our variables hold; a new variable with a TensorRT object wants a line here."""
 
-ALWAYS = {"__version__", "__init__"}
+ALWAYS = {"__version__", "__init__", "name"}
+"""Not in the lists: they leave out `name`, which every enum and every layer and tensor has."""
+
+
+def speaks_tensorrt(source: str) -> bool:
+    """Tell whether a file has TensorRT's module in a variable, as each does that uses its names."""
+    return any(
+        (isinstance(node, ast.Name) and node.id == "trt")
+        or (isinstance(node, ast.arg) and node.arg == "trt")
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+SOURCES = {
+    path.name: path.read_text()
+    for path in sorted((ROOT / "edge").rglob("*.py"))
+    if speaks_tensorrt(path.read_text())
+}
 
 
 def dotted(node: ast.expr) -> str | None:
@@ -45,21 +65,27 @@ def dotted(node: ast.expr) -> str | None:
 
 
 class Walker:
-    """Collects the names that run for one version, from the public functions on."""
+    """Collects the names that run for one version.
 
-    def __init__(self, source: str, version: str) -> None:
+    It starts at the classes and at the functions that no other calls, and enters a function where
+    it is named, in whichever file that is; so a function under a guard is walked under the guard.
+    """
+
+    def __init__(self, version: str, *sources: str) -> None:
         names = set(NAMES[version])
         self.names = names | {name.split(".")[0] for name in names}
         self.used: set[str] = set()
-        body = ast.parse(source).body
-        self.private = {
-            node.name: node
-            for node in body
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("_")
+        bodies = [node for source in sources for node in ast.parse(source).body]
+        self.waiting: dict[str, list[ast.stmt]] = {}
+        for node in bodies:
+            if isinstance(node, ast.FunctionDef):
+                self.waiting.setdefault(node.name, []).append(node)
+        called = {
+            part.id for node in bodies for part in ast.walk(node) if isinstance(part, ast.Name)
         }
-        for node in body:
-            if isinstance(node, ast.FunctionDef) and node.name not in self.private:
-                self.block([node])
+        self.block([node for node in bodies if isinstance(node, ast.ClassDef)])
+        for name in set(self.waiting) - called:
+            self.block(self.waiting.pop(name, []))
 
     def missing(self) -> set[str]:
         return {
@@ -89,18 +115,32 @@ class Walker:
                     return True
                 if answer is not True:
                     self.block(statement.orelse)
-            elif isinstance(statement, (ast.FunctionDef, ast.ClassDef, ast.With, ast.For, ast.Try)):
-                for field in ast.iter_child_nodes(statement):
-                    if isinstance(field, ast.expr):
-                        self.expression(field)
-                self.block(statement.body)
-                for handler in getattr(statement, "handlers", []):
-                    self.block(handler.body)
+            elif hasattr(statement, "body"):
+                self.compound(statement)
             else:
                 self.expression(statement)
                 if isinstance(statement, (ast.Return, ast.Raise)):
                     return True
         return False
+
+    def compound(self, statement: ast.stmt) -> None:
+        """Walk a function, a class, a loop, a with or a try."""
+        for field in ast.iter_child_nodes(statement):
+            if isinstance(field, ast.withitem):
+                self.expression(field)
+            elif isinstance(field, ast.expr):
+                self.expression(field)
+                self.overrides(statement, dotted(field))
+        self.block(statement.body)
+        for part in (*getattr(statement, "handlers", []), statement):
+            for name in ("orelse", "finalbody") if part is statement else ("body",):
+                self.block(getattr(part, name, []))
+
+    def overrides(self, statement: ast.stmt, base: str | None) -> None:
+        """Note the methods of a class of ours that a class of TensorRT's calls back."""
+        if isinstance(statement, ast.ClassDef) and base:
+            methods = [node.name for node in statement.body if isinstance(node, ast.FunctionDef)]
+            self.used |= {f"{base}.{name}" for name in methods if not name.startswith("_")}
 
     def condition(self, test: ast.expr) -> bool | None:
         if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
@@ -119,20 +159,22 @@ class Walker:
                 name = dotted(part)
                 if name:
                     self.used.add(name)
-            if isinstance(part, ast.Name) and part.id in self.private:
-                self.block([self.private.pop(part.id)])
+            if isinstance(part, ast.Name) and part.id in self.waiting:
+                self.block(self.waiting.pop(part.id))
 
 
 @pytest.mark.parametrize("version", NAMES)
 def test_every_name_exists_in_each_supported_version(version):
-    walker = Walker(SOURCE, version)
+    walker = Walker(version, *SOURCES.values())
     assert walker.missing() == set()
-    assert {"_parse", "_configure", "_make_builder"}.isdisjoint(walker.private)
+    assert {"_parse", "_configure", "_make_builder", "make_log"}.isdisjoint(walker.waiting)
 
 
 def test_walk_sees_the_names():
-    walker = Walker(SOURCE, "10.3.0")
+    walker = Walker("10.3.0", *SOURCES.values())
+    assert {"trt_api.py", "trt_hooks.py"} <= set(SOURCES)
     assert {"Builder.create_network", "BuilderFlag.INT8", "OnnxParser.parse"} <= walker.used
+    assert {"ILogger.log", "IProgressMonitor.step_complete"} <= walker.used
     assert "IBuilderConfig.set_compute_capability" not in walker.used
 
 
@@ -146,9 +188,17 @@ def test_walk_sees_the_names():
     ],
 )
 def test_walk_names_what_a_version_lacks(line, version, name):
-    """The check can fail, and a guard mends it."""
+    """The check can fail, and a guard mends it, also where the name is in another file."""
     bare = f"def f(trt, config, builder):\n    {line}\n"
-    assert Walker(bare, version).missing() == {name}
+    assert Walker(version, bare).missing() == {name}
     owner, attribute = name.split(".")
     guard = f"if hasattr(trt.{owner}, '{attribute}'):"
-    assert Walker(bare.replace("    ", f"    {guard} "), version).missing() == set()
+    assert Walker(version, bare.replace("    ", f"    {guard} ")).missing() == set()
+    caller = f"def g(trt):\n    {guard}\n        f(trt, trt, trt)\n"
+    assert Walker(version, caller, bare).missing() == set()
+    assert Walker(version, caller.replace("if hasattr", "if not hasattr"), bare).missing() == {name}
+
+
+def test_walk_names_a_callback_that_the_base_does_not_call():
+    source = "def f(trt):\n class M(trt.IProgressMonitor):\n  def step_done(self): ...\n"
+    assert Walker("10.3.0", source).missing() == {"IProgressMonitor.step_done"}

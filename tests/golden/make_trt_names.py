@@ -14,11 +14,12 @@ from pathlib import Path
 
 SUPPORTED = ("8.6.1", "10.3.0", "10.7.0", "10.13.3.9", "10.16.1.11", "11.0.0.114", "11.4.0.106",
              "rtx-1.7.1.116")  # fmt: skip
-CLASSES = ("Builder", "BuilderFlag", "ComputeCapability", "EngineInspector", "IBuilderConfig",
-           "ICudaEngine", "IExecutionContext", "ILogger", "INetworkDefinition", "IProgressMonitor",
-           "ITimingCache", "LayerInformationFormat", "MemoryPoolType",
-           "NetworkDefinitionCreationFlag", "OnnxParser", "ParserError", "ProfilingVerbosity",
-           "Runtime")  # fmt: skip
+CLASSES = ("Builder", "BuilderFlag", "ComputeCapability", "DataType", "DeviceType",
+           "EngineInspector", "IBuilderConfig", "ICudaEngine", "IExecutionContext", "ILayer",
+           "ILogger", "IInt8EntropyCalibrator2", "INetworkDefinition", "IOptimizationProfile",
+           "IProgressMonitor", "ITensor", "ITimingCache", "LayerInformationFormat",
+           "MemoryPoolType", "NetworkDefinitionCreationFlag", "OnnxParser", "ParserError",
+           "ProfilingVerbosity", "Runtime", "TensorIOMode")  # fmt: skip
 
 table = {}
 for version in SUPPORTED:
