@@ -7,27 +7,17 @@ crash it, and neither should take the old plan or the terminal along.
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import signal
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge.board import SysRoot, detect_board
+from edge.engine.child import run_in_child
 from edge.engine.plan import Sidecar, write_plan
-from edge.engine.trt_api import (
-    BuildSettings,
-    Built,
-    Precision,
-    Target,
-    build,
-    has_fast_int8,
-    load_tensorrt,
-    takes_float_types,
-)
-from edge.errors import BuildError, CheckFailedError, EdgeError, InputError, UnavailableError
+from edge.engine.trt_api import BuildSettings, Precision, Support, Target, ask_support, build
+from edge.errors import CheckFailedError, InputError, UnavailableError
 from edge.files import read_bytes, sha256_bytes, write_atomic
 from edge.model.fold import fold
 from edge.model.half import to_half
@@ -35,7 +25,6 @@ from edge.quant.quantize import quantize
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from multiprocessing.connection import Connection
 
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
@@ -92,8 +81,9 @@ def build_plan(
         CheckFailedError: INT8 was asked for and a convolution came out in float; names them.
     """
     _check_request(model, calibration, options)
-    precision = _possible_precision(model, options)
-    network = _prepare(model, calibration, precision, options)
+    support = run_in_child(ask_support, options.target)
+    precision = _possible_precision(model, options, support)
+    network = _prepare(model, calibration, precision, options, support)
     settings = BuildSettings(
         target=options.target,
         precision=precision,
@@ -105,7 +95,7 @@ def build_plan(
     _warn_of_little_memory(options.root)
     board = detect_board(options.root)
     started_s = time.monotonic()
-    built = _build_in_child(network.to_bytes(), settings, options.progress)
+    built = run_in_child(build, network.to_bytes(), settings, progress=options.progress)
     sidecar = Sidecar(
         product=options.target,
         tensorrt=built.version,
@@ -154,15 +144,12 @@ def _check_request(model: Model, calibration: CalibrationSet | None, options: Bu
             "--compute-capability: TensorRT builds for the GPU that it runs on",
             hint="Leave it away, or use --target tensorrt-rtx",
         )
-    load_tensorrt(options.target)
 
 
-def _possible_precision(model: Model, options: BuildOptions) -> Precision:
+def _possible_precision(model: Model, options: BuildOptions, support: Support) -> Precision:
     """Fall back to fp16, loudly, where the GPU of this machine has no fast INT8."""
-    if options.precision != "int8" or options.target == "tensorrt-rtx":
+    if options.precision != "int8" or support.fast_int8:
         return options.precision
-    if has_fast_int8(options.target):
-        return "int8"
     if options.require_int8 or model.is_int8:
         raise UnavailableError(
             "INT8: this GPU does not multiply int8 fast",
@@ -173,7 +160,11 @@ def _possible_precision(model: Model, options: BuildOptions) -> Precision:
 
 
 def _prepare(
-    model: Model, calibration: CalibrationSet | None, precision: Precision, options: BuildOptions
+    model: Model,
+    calibration: CalibrationSet | None,
+    precision: Precision,
+    options: BuildOptions,
+    support: Support,
 ) -> Model:
     """Give the network that TensorRT gets: pixels in, and types of the wanted precision."""
     if precision == "int8" and calibration is not None and not model.is_int8:
@@ -182,7 +173,7 @@ def _prepare(
             model, calibration, progress=lambda done: options.progress("calibrating", done, count)
         )
         return quantized.model
-    if precision == "fp16" and takes_float_types(load_tensorrt(options.target)):
+    if precision == "fp16" and support.takes_float_types:
         return to_half(model)
     return fold(model)
 
@@ -229,55 +220,3 @@ def _warn_of_little_memory(root: SysRoot) -> None:
 
 def _read_cache(path: Path | None) -> bytes:
     return read_bytes(path) if path and path.exists() else b""
-
-
-def _build_in_child(network: bytes, settings: BuildSettings, progress: Progress) -> Built:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_work, args=(theirs, network, settings), daemon=True)
-    child.start()
-    theirs.close()
-    try:
-        answer: Any = None
-        while not isinstance(answer, (Built, Exception)):
-            answer = ours.recv()
-            if isinstance(answer, tuple):
-                progress(*answer)
-    except EOFError:
-        child.join()
-        raise _explain_death(child.exitcode) from None
-    finally:
-        child.terminate()
-        child.join()
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _work(parent: Connection, network: bytes, settings: BuildSettings) -> None:
-    """Build, in the child; what happens goes to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-
-    def tell(phase: str, done: int, total: int) -> bool:
-        parent.send((phase, done, total))
-        return True
-
-    try:
-        parent.send(build(network, settings, tell))
-    except EdgeError as error:
-        parent.send(error)
-
-
-def _explain_death(exit_code: int | None) -> BuildError:
-    if exit_code == -signal.SIGKILL:
-        return BuildError(
-            "TensorRT: the build was killed, most likely for want of memory",
-            hint="Close other programs, add 4 GB of swap, or lower --workspace",
-        )
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        return BuildError(f"TensorRT: crashed ({name})", hint="Check the GPU's driver")
-    return BuildError(
-        f"TensorRT: ended without an answer (exit code {exit_code})",
-        hint="Run it again with --debug and report what it prints",
-    )

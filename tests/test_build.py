@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import signal
+import os
 
 import pytest
+from samples import ROOT
 
 from edge.board import SysRoot
-from edge.build import _explain_death, _warn_of_little_memory
+from edge.build import _warn_of_little_memory
 from edge.model.onnx_file import save_model
+
+
+@pytest.fixture
+def build(edge):
+    """Give a function that runs `edge build` beside a stand-in of TensorRT 10."""
+
+    def run(*words: object, **machine: object):
+        paths = [str(ROOT / "tests" / "fakes"), os.environ.get("PYTHONPATH", "")]
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "FAKE_TENSORRT": json.dumps(machine),
+        }
+        return edge("build", *words, "-o", "m.plan", env=env)
+
+    return run
+
+
+def told(folder) -> dict:
+    """Give what the stand-in was told."""
+    return json.loads((folder / "m.plan").read_bytes())
 
 
 def test_build_says_what_to_do_when_tensorrt_is_missing(edge, small_model, tmp_path):
@@ -68,13 +91,32 @@ def test_build_warns_when_memory_is_little_and_swap_is_none(
     assert bool(caplog.records) == warns
 
 
-@pytest.mark.parametrize(
-    ("exit_code", "said"),
-    [
-        (-signal.SIGKILL, "want of memory"),
-        (-signal.SIGSEGV, "crashed (SIGSEGV)"),
-        (3, "without an answer (exit code 3)"),
-    ],
-)
-def test_dead_builder_is_explained(exit_code, said):
-    assert said in str(_explain_death(exit_code))
+def test_build_falls_back_to_fp16_when_the_gpu_has_no_fast_int8(build, picture_folder, tmp_path):
+    done = build("squeezenet8", "--calib", picture_folder, fast_int8=False)
+    assert done.returncode == 0
+    assert "this GPU does not multiply int8 fast, building fp16" in done.stderr
+    assert "26 convolutions in Half" in done.stdout
+    assert told(tmp_path)["flags"] == ["FP16"]
+
+
+@pytest.mark.parametrize("words", [("squeezenet8-int8",), ("squeezenet8", "--require-int8")])
+def test_build_is_refused_when_int8_is_a_must_and_the_gpu_has_none(
+    build, picture_folder, tmp_path, words
+):
+    pictures = ("--calib", picture_folder) if words[0] == "squeezenet8" else ()
+    done = build(*words, *pictures, fast_int8=False)
+    assert (done.returncode, done.stderr) == (
+        1,
+        ("edge: INT8: this GPU does not multiply int8 fast."
+         " Build the fp32 model with --precision fp16\n"),
+    )  # fmt: skip
+    assert not (tmp_path / "m.plan").exists()
+
+
+def test_crash_of_the_question_takes_nothing_along(build, tmp_path):
+    """A broken driver crashes TensorRT as soon as its builder starts."""
+    done = build("squeezenet8-int8", dies="SIGSEGV")
+    assert (done.returncode, done.stderr) == (
+        1, "edge: TensorRT: crashed (SIGSEGV). Check the GPU's driver\n"
+    )  # fmt: skip
+    assert not list(tmp_path.iterdir())

@@ -26,6 +26,22 @@ PACKAGES: dict[Target, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt
 
 
 @dataclass(frozen=True, slots=True)
+class Support:
+    """What TensorRT can do on this machine.
+
+    Attributes:
+        version: of TensorRT.
+        fast_int8: the GPU multiplies int8 fast (Nano and TX2 do not). Where the product no longer
+            says (TensorRT 11, RTX), every GPU that it supports does.
+        takes_float_types: the network's own types decide, so that fp16 wants an fp16 ONNX.
+    """
+
+    version: str
+    fast_int8: bool
+    takes_float_types: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BuildSettings:
     """What TensorRT is told.
 
@@ -95,24 +111,24 @@ def load_tensorrt(target: Target) -> Any:  # noqa: ANN401 - a module without typ
     return trt
 
 
-def takes_float_types(trt: Any) -> bool:  # noqa: ANN401 - a module without types
-    """True where the network's own types decide the precision, so that fp16 wants an fp16 ONNX."""
-    return not hasattr(trt.BuilderFlag, "FP16")
+def ask_support(target: Target) -> Support:
+    """Tell what TensorRT can do on this machine.
 
-
-def has_fast_int8(target: Target) -> bool:
-    """Tell whether the GPU of this machine multiplies int8 fast (Nano and TX2 do not).
-
-    Where the product no longer says (TensorRT 11, RTX), every GPU that it supports does.
+    It starts the builder, which a broken driver can crash: call it in a child process.
 
     Raises:
-        UnavailableError: see `load_tensorrt`, or there is no driver.
+        MissingExtraError, UnavailableError: see `load_tensorrt`, or there is no driver.
     """
     trt = load_tensorrt(target)
     builder = _make_builder(trt, make_log(trt))
+    fast_int8 = True
     if hasattr(trt.Builder, "platform_has_fast_int8"):
-        return bool(builder.platform_has_fast_int8)
-    return True
+        fast_int8 = bool(builder.platform_has_fast_int8)
+    return Support(
+        version=str(trt.__version__),
+        fast_int8=fast_int8,
+        takes_float_types=not hasattr(trt.BuilderFlag, "FP16"),
+    )
 
 
 def build(onnx_bytes: bytes, settings: BuildSettings, progress: Progress) -> Built:

@@ -1,0 +1,54 @@
+"""A child process answers, tells its progress, passes errors on, and may die alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from edge.engine.child import explain_death, run_in_child
+from edge.errors import BuildError, InputError
+
+
+def test_child_gives_its_answer():
+    assert run_in_child(divmod, 17, 5) == (3, 2)
+
+
+def test_child_is_another_process():
+    assert run_in_child(os.getpid) != os.getpid()
+
+
+def test_error_of_ours_crosses_whole(tmp_path):
+    from edge.files import read_bytes
+
+    with pytest.raises(InputError, match=r"absent: no such file or folder\. Check the path"):
+        run_in_child(read_bytes, tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "said"),
+    [
+        (os.abort, (), "crashed (SIGABRT)"),
+        (signal.raise_signal, (signal.SIGKILL,), "want of memory"),
+        (os._exit, (3,), "without an answer (exit code 3)"),
+        (sys.exit, (4,), "without an answer (exit code 4)"),
+    ],
+)
+def test_death_of_the_child_is_explained(function, arguments, said):
+    with pytest.raises(BuildError) as error:
+        run_in_child(function, *arguments)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "said"),
+    [
+        (-signal.SIGKILL, "want of memory"),
+        (-signal.SIGSEGV, "crashed (SIGSEGV)"),
+        (3, "without an answer (exit code 3)"),
+    ],
+)
+def test_dead_builder_is_explained(exit_code, said):
+    assert said in str(explain_death(exit_code))

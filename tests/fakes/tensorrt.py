@@ -1,0 +1,190 @@
+"""As much of TensorRT 10 as a build asks for; the plan it gives is a JSON of what it was told.
+
+FAKE_TENSORRT holds a JSON of what differs from a healthy Orin: {"fast_int8": false}.
+Its names are those of the real one: tests/engine/test_trt_names.py holds edge to them.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import signal
+
+import onnx
+
+__version__ = "10.3.0"
+MACHINE = {"fast_int8": True, "dla_cores": 2, **json.loads(os.environ.get("FAKE_TENSORRT", "{}"))}
+ON_DLA = {"Conv", "Relu", "MaxPool", "Concat"}
+
+
+class BuilderFlag(enum.Enum):
+    FP16, INT8, GPU_FALLBACK = range(3)
+
+
+class NetworkDefinitionCreationFlag(enum.IntEnum):
+    EXPLICIT_BATCH, STRONGLY_TYPED = range(2)
+
+
+class DeviceType(enum.Enum):
+    GPU, DLA = range(2)
+
+
+class ProfilingVerbosity(enum.Enum):
+    DETAILED = 0
+
+
+class MemoryPoolType(enum.Enum):
+    WORKSPACE = 0
+
+
+class LayerInformationFormat(enum.Enum):
+    JSON = 0
+
+
+class ILogger:
+    pass
+
+
+class IInt8EntropyCalibrator2:
+    pass
+
+
+class ParserError:
+    pass
+
+
+class Tensor:
+    def __init__(self, value: onnx.ValueInfoProto) -> None:
+        self.name = value.name
+        sides = value.type.tensor_type.shape.dim
+        self.shape = [side.dim_value if side.HasField("dim_value") else -1 for side in sides]
+
+
+class Network:
+    num_outputs = 1
+
+    def read(self, data: bytes) -> None:
+        self.graph = onnx.ModelProto.FromString(data).graph
+        self.num_layers = len(self.graph.node)
+
+    def get_layer(self, index: int) -> onnx.NodeProto:
+        return self.graph.node[index]
+
+    def get_input(self, _index: int) -> Tensor:
+        return Tensor(self.graph.input[0])
+
+
+class OnnxParser:
+    def __init__(self, network: Network, _log: ILogger) -> None:
+        self.network = network
+
+    def parse(self, data: bytes) -> bool:
+        self.network.read(data)
+        return True
+
+
+class TimingCache:
+    def serialize(self) -> bytes:
+        return b"timing"
+
+
+class Profile:
+    def set_shape(self, *shapes: object) -> None:
+        self.shapes = shapes
+
+
+class IBuilderConfig:
+    builder_optimization_level = 3
+    default_device_type = DeviceType.GPU
+    DLA_core = -1
+    int8_calibrator = None
+
+    def __init__(self) -> None:
+        self.flags: list[str] = []
+        self.profiles: list[Profile] = []
+        self.calibration_profile = Profile()
+
+    def set_flag(self, flag: BuilderFlag) -> None:
+        self.flags.append(flag.name)
+
+    def create_timing_cache(self, _data: bytes) -> TimingCache:
+        return TimingCache()
+
+    def set_timing_cache(self, _cache: TimingCache, *, ignore_mismatch: bool) -> None:
+        assert not ignore_mismatch
+
+    def add_optimization_profile(self, profile: Profile) -> int:
+        self.profiles.append(profile)
+        return len(self.profiles) - 1
+
+    def set_calibration_profile(self, profile: Profile) -> bool:
+        self.calibration_profile = profile
+        return True
+
+    def can_run_on_DLA(self, layer: onnx.NodeProto) -> bool:  # noqa: N802 - TensorRT's name
+        assert {"FP16", "INT8"} & set(self.flags), "asked before the precision was set"
+        return layer.op_type in ON_DLA
+
+
+class Builder:
+    platform_has_fast_int8 = MACHINE["fast_int8"]
+    num_DLA_cores = MACHINE["dla_cores"]  # noqa: N815 - TensorRT's name
+
+    def __init__(self, _log: ILogger) -> None:
+        if "dies" in MACHINE:
+            os.kill(os.getpid(), signal.Signals[MACHINE["dies"]])
+
+    def create_network(self, _flags: int) -> Network:
+        return Network()
+
+    def create_builder_config(self) -> IBuilderConfig:
+        return IBuilderConfig()
+
+    def create_optimization_profile(self) -> Profile:
+        return Profile()
+
+    def build_serialized_network(self, network: Network, config: IBuilderConfig) -> bytes:
+        calibrator, batches = config.int8_calibrator, []
+        table = calibrator.read_calibration_cache() if calibrator else b""
+        if not table and calibrator:
+            while (addresses := calibrator.get_batch([network.get_input(0).name])) is not None:
+                batches.append(addresses)
+            calibrator.write_calibration_cache(b"table")
+        convolutions = [node.name for node in network.graph.node if node.op_type == "Conv"]
+        told = {
+            "flags": config.flags,
+            "profiles": [profile.shapes for profile in config.profiles],
+            "device": config.default_device_type.name,
+            "dla_core": config.DLA_core,
+            "batches": batches,
+            "batch_size": calibrator.get_batch_size() if calibrator else None,
+            "calibration_profile": getattr(config.calibration_profile, "shapes", None),
+            "convolutions": [] if config.DLA_core >= 0 else convolutions,
+            "type": "Int8" if "INT8" in config.flags else "Half",
+        }
+        return json.dumps(told).encode()
+
+
+class Engine:
+    def __init__(self, plan: bytes) -> None:
+        self.told = json.loads(plan)
+
+    def create_engine_inspector(self) -> Engine:
+        return self
+
+    def get_engine_information(self, _layout: LayerInformationFormat) -> str:
+        layers = [
+            {"Name": name, "LayerType": "CaskConvolution",
+             "Inputs": [{"Format/Datatype": self.told["type"]}]}
+            for name in self.told["convolutions"]
+        ]  # fmt: skip
+        return json.dumps({"Layers": layers})
+
+
+class Runtime:
+    def __init__(self, _log: ILogger) -> None:
+        pass
+
+    def deserialize_cuda_engine(self, plan: bytes) -> Engine:
+        return Engine(plan)
