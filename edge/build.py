@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from edge.engine.plan import Sidecar, write_plan
 from edge.engine.trt_api import BuildSettings, Precision, Support, Target, ask_support, build
 from edge.errors import CheckFailedError, InputError, UnavailableError
 from edge.files import read_bytes, sha256_bytes, write_atomic
+from edge.model.batch import open_batch
 from edge.model.fold import fold
 from edge.model.half import to_half
 from edge.quant.quantize import quantize
@@ -26,6 +27,7 @@ from edge.quant.quantize import quantize
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge.model.batch import Batch
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
 
@@ -47,6 +49,7 @@ class BuildOptions:
         optimization_level: see `BuildSettings`.
         compute_capability: see `BuildSettings`.
         timing_cache: file that makes the next build of a like network quicker; None keeps none.
+        batch: how many pictures at once; None is one, fixed.
         require_int8: fail on a GPU without fast INT8 in the place of building fp16.
         root: where /proc and /etc are.
         progress: called with (what is done, steps done, steps in all).
@@ -58,6 +61,7 @@ class BuildOptions:
     optimization_level: int | None = None
     compute_capability: str | None = None
     timing_cache: Path | None = None
+    batch: Batch | None = None
     require_int8: bool = False
     root: SysRoot = field(default_factory=lambda: SysRoot(Path("/")))
     progress: Progress = field(default=lambda _what, _done, _total: None)
@@ -91,6 +95,7 @@ def build_plan(
         optimization_level=options.optimization_level,
         compute_capability=options.compute_capability,
         timing_cache=_read_cache(options.timing_cache),
+        batch=astuple(options.batch) if options.batch else None,
     )
     _warn_of_little_memory(options.root)
     board = detect_board(options.root)
@@ -109,6 +114,7 @@ def build_plan(
         flags={
             "workspace_mib": options.workspace_mib,
             "optimization_level": options.optimization_level,
+            "batch": str(options.batch) if options.batch else None,
         },
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         build_s=round(time.monotonic() - started_s, 3),
@@ -169,13 +175,14 @@ def _prepare(
     """Give the network that TensorRT gets: pixels in, and types of the wanted precision."""
     if precision == "int8" and calibration is not None and not model.is_int8:
         count = len(calibration.files)
-        quantized = quantize(
+        network = quantize(
             model, calibration, progress=lambda done: options.progress("calibrating", done, count)
-        )
-        return quantized.model
-    if precision == "fp16" and support.takes_float_types:
-        return to_half(model)
-    return fold(model)
+        ).model
+    elif precision == "fp16" and support.takes_float_types:
+        network = to_half(model)
+    else:
+        network = fold(model)
+    return open_batch(network) if options.batch else network
 
 
 def _check_precision(sidecar: Sidecar, path: Path) -> None:

@@ -120,3 +120,15 @@ def test_crash_of_the_question_takes_nothing_along(build, tmp_path):
         1, "edge: TensorRT: crashed (SIGSEGV). Check the GPU's driver\n"
     )  # fmt: skip
     assert not list(tmp_path.iterdir())
+
+
+def test_batch_becomes_a_profile(build, tmp_path):
+    assert build("squeezenet8-int8", "--batch", "1:2:8").returncode == 0
+    (profile,) = told(tmp_path)["profiles"]
+    assert profile == ["pixels", [1, 160, 160, 3], [2, 160, 160, 3], [8, 160, 160, 3]]
+    assert json.loads((tmp_path / "m.plan.json").read_text())["flags"]["batch"] == "1:2:8"
+
+
+def test_without_batch_there_is_no_profile(build, tmp_path):
+    assert build("squeezenet8-int8").returncode == 0
+    assert told(tmp_path)["profiles"] == []

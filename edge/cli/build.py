@@ -23,6 +23,8 @@ import click
               help="0 builds quickly, 5 runs quickly.")  # fmt: skip
 @click.option("--timing-cache", type=click.Path(path_type=Path),
               help="File that makes the next build quicker.")  # fmt: skip
+@click.option("--batch", metavar="MIN:OPT:MAX",
+              help="Pictures at once, say 1:1:8; without it one, fixed.")  # fmt: skip
 @click.option("--require-int8", is_flag=True,
               help="Fail on a GPU without fast INT8 in the place of building fp16.")  # fmt: skip
 @click.option("--layers", is_flag=True, help="Print the layer table.")
@@ -40,6 +42,7 @@ def build(
     workspace_mib: int | None,
     optimization_level: int | None,
     timing_cache: Path | None,
+    batch: str | None,
     require_int8: bool,
     layers: bool,
     output: Path,
@@ -58,6 +61,7 @@ def build(
     from edge.build import BuildOptions, build_plan
     from edge.cli.progress import phases
     from edge.files import check_target
+    from edge.model.batch import parse_batch
     from edge.model.onnx_file import load_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
@@ -73,6 +77,7 @@ def build(
             optimization_level=optimization_level,
             compute_capability=compute_capability,
             timing_cache=timing_cache,
+            batch=parse_batch(batch) if batch is not None else None,
             require_int8=require_int8,
             root=SysRoot(root),
             progress=progress,

@@ -53,6 +53,8 @@ class BuildSettings:
         compute_capability: "8.6", a GPU that need not be here (RTX only); None is any GPU from
             Ampere on for RTX, and the GPU of this machine otherwise.
         timing_cache: bytes of an earlier build's cache, empty at first.
+        batch: fewest, usual and most pictures at once, for a network whose batch is open; None for
+            one whose batch is fixed.
     """
 
     target: Target
@@ -61,6 +63,7 @@ class BuildSettings:
     optimization_level: int | None = None
     compute_capability: str | None = None
     timing_cache: bytes = b""
+    batch: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +138,7 @@ def build(onnx_bytes: bytes, settings: BuildSettings, progress: Progress) -> Bui
     """Build a plan.
 
     Args:
-        onnx_bytes: a network with static shapes; for "int8" with Q/DQ nodes.
+        onnx_bytes: a network with static shapes, but for its batch; for "int8" with Q/DQ nodes.
         settings: what to build.
         progress: called with (phase, steps done, steps in all) where the version tells them;
             False cancels the build.
@@ -152,6 +155,8 @@ def build(onnx_bytes: bytes, settings: BuildSettings, progress: Progress) -> Bui
     _parse(trt, network, log, onnx_bytes)
     config = builder.create_builder_config()
     cache = _configure(trt, config, settings)
+    if settings.batch is not None:
+        _add_profile(builder, network, config, settings.batch)
     if hasattr(trt, "IProgressMonitor"):
         config.progress_monitor = make_monitor(trt, progress)
     serialized = builder.build_serialized_network(network, config)
@@ -223,6 +228,19 @@ def _configure(trt: Any, config: Any, settings: BuildSettings) -> Any:  # noqa: 
     cache = config.create_timing_cache(settings.timing_cache)
     config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
+
+
+def _add_profile(
+    builder: Any,  # noqa: ANN401 - a library without types
+    network: Any,  # noqa: ANN401 - a library without types
+    config: Any,  # noqa: ANN401 - a library without types
+    batch: tuple[int, int, int],
+) -> None:
+    profile = builder.create_optimization_profile()
+    tensor = network.get_input(0)
+    sides = tuple(tensor.shape)[1:]
+    profile.set_shape(tensor.name, *((count, *sides) for count in batch))
+    config.add_optimization_profile(profile)
 
 
 def _compute_capability(trt: Any, name: str) -> Any:  # noqa: ANN401 - an enum without types

@@ -14,6 +14,7 @@ from edge.build import BuildOptions, build_plan
 from edge.engine.plan import check_plan, read_sidecar
 from edge.engine.trt_api import BuildSettings, build
 from edge.errors import BuildError, CheckFailedError, EdgeError, ModelError
+from edge.model.batch import Batch, open_batch
 from edge.model.half import to_half
 from edge.model.onnx_file import load_model
 from edge.model.squeezenet import build_squeezenet, random_weights
@@ -76,6 +77,26 @@ def test_int8_build_is_refused_when_the_gpu_gets_float_convolutions(tmp_path):
     assert "conv1, fire2/squeeze1x1" in str(error.value)
     assert plan.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [plan]
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "kind"),
+    [("squeezenet8-int8", "int8", "Int8"), ("squeezenet8", "fp16", "Half")],
+)
+def test_open_batch_keeps_the_precision(tmp_path, name, precision, kind):
+    plan = tmp_path / "model.plan"
+    options = dataclasses.replace(RTX, precision=precision, batch=Batch(1, 2, 8))
+    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options)
+    assert types(sidecar) == {kind: 26}
+    assert read_sidecar(plan).flags["batch"] == "1:2:8"
+
+
+def test_open_batch_without_a_profile_is_refused(small_model):
+    """So the profile above reached the builder."""
+    network = open_batch(to_half(small_model)).to_bytes()
+    with pytest.raises(BuildError, match="its input size is open"):
+        build(network, SETTINGS, lambda *_: True)
+    assert build(network, dataclasses.replace(SETTINGS, batch=(1, 1, 4)), lambda *_: True).plan
 
 
 def test_progress_is_told(tmp_path):
