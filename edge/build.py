@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from edge.files import read_bytes, sha256_bytes, write_atomic
 from edge.model.batch import open_batch
 from edge.model.fold import fold
 from edge.model.half import to_half
+from edge.model.top_k import HALF_EXACT, add_top_k, check_top_k
 from edge.quant.quantize import quantize
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class BuildOptions:
         compute_capability: see `BuildSettings`.
         timing_cache: file that makes the next build of a like network quicker; None keeps none.
         batch: how many pictures at once; None is one, fixed.
+        top_k: how many classes the plan picks itself; None gives every score.
         require_int8: fail on a GPU without fast INT8 in the place of building fp16.
         root: where /proc and /etc are.
         progress: called with (what is done, steps done, steps in all).
@@ -62,6 +64,7 @@ class BuildOptions:
     compute_capability: str | None = None
     timing_cache: Path | None = None
     batch: Batch | None = None
+    top_k: int | None = None
     require_int8: bool = False
     root: SysRoot = field(default_factory=lambda: SysRoot(Path("/")))
     progress: Progress = field(default=lambda _what, _done, _total: None)
@@ -87,6 +90,7 @@ def build_plan(
     _check_request(model, calibration, options)
     support = run_in_child(ask_support, options.target)
     precision = _possible_precision(model, options, support)
+    _check_support(model, precision, options, support)
     network = _prepare(model, calibration, precision, options, support)
     settings = BuildSettings(
         target=options.target,
@@ -110,11 +114,14 @@ def build_plan(
         model_sha256=model.sha256(),
         calibration_sha256=calibration.sha256 if calibration else None,
         plan_sha256=sha256_bytes(built.plan),
-        contract=model.contract,
+        contract=replace(model.contract, output="probabilities")
+        if options.top_k
+        else model.contract,
         flags={
             "workspace_mib": options.workspace_mib,
             "optimization_level": options.optimization_level,
             "batch": str(options.batch) if options.batch else None,
+            "top_k": options.top_k,
         },
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         build_s=round(time.monotonic() - started_s, 3),
@@ -150,6 +157,8 @@ def _check_request(model: Model, calibration: CalibrationSet | None, options: Bu
             "--compute-capability: TensorRT builds for the GPU that it runs on",
             hint="Leave it away, or use --target tensorrt-rtx",
         )
+    if options.top_k is not None:
+        check_top_k(options.top_k, model.contract)
 
 
 def _possible_precision(model: Model, options: BuildOptions, support: Support) -> Precision:
@@ -163,6 +172,19 @@ def _possible_precision(model: Model, options: BuildOptions, support: Support) -
         )
     log.warning("this GPU does not multiply int8 fast, building fp16")
     return "fp16"
+
+
+def _check_support(
+    model: Model, precision: Precision, options: BuildOptions, support: Support
+) -> None:
+    classes = len(model.contract.labels)
+    may_round = precision != "fp32" and not support.takes_float_types
+    if options.top_k is not None and may_round and classes > HALF_EXACT:
+        raise UnavailableError(
+            f"--top: TensorRT {support.version} may round class numbers above {HALF_EXACT}, and"
+            f" {model.contract.name} has {classes} classes",
+            hint="Leave --top away",
+        )
 
 
 def _prepare(
@@ -182,7 +204,9 @@ def _prepare(
         network = to_half(model)
     else:
         network = fold(model)
-    return open_batch(network) if options.batch else network
+    if options.batch is not None:
+        network = open_batch(network)
+    return network if options.top_k is None else add_top_k(network, options.top_k)
 
 
 def _check_precision(sidecar: Sidecar, path: Path) -> None:

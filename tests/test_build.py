@@ -7,7 +7,8 @@ import logging
 import os
 
 import pytest
-from samples import ROOT
+from networks import make_classifier
+from samples import ROOT, make_contract
 
 from edge.board import SysRoot
 from edge.build import _warn_of_little_memory
@@ -56,6 +57,11 @@ def test_build_says_what_to_do_when_tensorrt_is_missing(edge, small_model, tmp_p
         ("squeezenet8-int8", ("--compute-capability", "8.6"),
          ("--compute-capability: TensorRT builds for the GPU that it runs on."
          " Leave it away, or use --target tensorrt-rtx")),
+        ("squeezenet8-int8", ("--top", "9"),
+         "--top 9: squeezenet8-int8 has 8 classes. Give 1 to 8"),
+        ("squeezenet8-int8", ("--batch", "8:1:1"),
+         ("--batch 8:1:1: is not MIN:OPT:MAX with 1 <= MIN <= OPT <= MAX."
+         " Give, say, 1:1:8")),
     ],
 )  # fmt: skip
 def test_build_refuses_what_does_not_fit_together(edge, tmp_path, model, words, line):
@@ -127,6 +133,34 @@ def test_batch_becomes_a_profile(build, tmp_path):
     (profile,) = told(tmp_path)["profiles"]
     assert profile == ["pixels", [1, 160, 160, 3], [2, 160, 160, 3], [8, 160, 160, 3]]
     assert json.loads((tmp_path / "m.plan.json").read_text())["flags"]["batch"] == "1:2:8"
+
+
+def test_top_k_is_kept_in_the_sidecar(build, tmp_path):
+    assert build("squeezenet8-int8", "--top", 3).returncode == 0
+    sidecar = json.loads((tmp_path / "m.plan.json").read_text())
+    assert (sidecar["flags"]["top_k"], sidecar["contract"]["output"]) == (3, "probabilities")
+    assert told(tmp_path)["outputs"] == [["top", [1, 6]]]
+
+
+def test_without_top_k_the_scores_stay_logits(build, tmp_path):
+    assert build("squeezenet8-int8").returncode == 0
+    sidecar = json.loads((tmp_path / "m.plan.json").read_text())
+    assert (sidecar["flags"]["top_k"], sidecar["contract"]["output"]) == (None, "logits")
+    assert told(tmp_path)["outputs"] == [["scores", [1, 8]]]
+
+
+@pytest.mark.parametrize(("precision", "is_refused"), [("fp16", True), ("fp32", False)])
+def test_class_numbers_that_float16_would_round_are_refused(build, tmp_path, precision, is_refused):
+    """TensorRT 10 chooses the types itself."""
+    contract = make_contract(labels=tuple(f"class {number}" for number in range(2049)))
+    save_model(make_classifier(contract), tmp_path / "wide.onnx")
+    done = build("wide.onnx", "--precision", precision, "--top", 3)
+    assert done.returncode == is_refused
+    if is_refused:
+        assert done.stderr == (
+            "edge: --top: TensorRT 10.3.0 may round class numbers above 2048, and small has 2049"
+            " classes. Leave --top away\n"
+        )
 
 
 def test_without_batch_there_is_no_profile(build, tmp_path):

@@ -25,6 +25,8 @@ import click
               help="File that makes the next build quicker.")  # fmt: skip
 @click.option("--batch", metavar="MIN:OPT:MAX",
               help="Pictures at once, say 1:1:8; without it one, fixed.")  # fmt: skip
+@click.option("--top", "top_k", type=click.IntRange(1), metavar="K",
+              help="Let the plan pick the K best classes; else it gives every score.")  # fmt: skip
 @click.option("--require-int8", is_flag=True,
               help="Fail on a GPU without fast INT8 in the place of building fp16.")  # fmt: skip
 @click.option("--layers", is_flag=True, help="Print the layer table.")
@@ -43,6 +45,7 @@ def build(
     optimization_level: int | None,
     timing_cache: Path | None,
     batch: str | None,
+    top_k: int | None,
     require_int8: bool,
     layers: bool,
     output: Path,
@@ -78,6 +81,7 @@ def build(
             compute_capability=compute_capability,
             timing_cache=timing_cache,
             batch=parse_batch(batch) if batch is not None else None,
+            top_k=top_k,
             require_int8=require_int8,
             root=SysRoot(root),
             progress=progress,

@@ -91,6 +91,21 @@ def test_open_batch_keeps_the_precision(tmp_path, name, precision, kind):
     assert read_sidecar(plan).flags["batch"] == "1:2:8"
 
 
+@pytest.mark.parametrize("batch", [None, Batch(1, 1, 8)])
+@pytest.mark.parametrize(
+    ("name", "precision", "kind"),
+    [("squeezenet8-int8", "int8", "Int8"), ("squeezenet8", "fp16", "Half")],
+)
+def test_picked_classes_leave_every_convolution_as_it_was(tmp_path, name, precision, kind, batch):
+    plan = tmp_path / "model.plan"
+    options = dataclasses.replace(RTX, precision=precision, top_k=3, batch=batch)
+    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options)
+    assert types(sidecar) == {kind: 26}
+    assert any("top/" in node for layer in sidecar.layers for node in layer.onnx)
+    read = read_sidecar(plan)
+    assert (read.flags["top_k"], read.contract.output) == (3, "probabilities")
+
+
 def test_open_batch_without_a_profile_is_refused(small_model):
     """So the profile above reached the builder."""
     network = open_batch(to_half(small_model)).to_bytes()

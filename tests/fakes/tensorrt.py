@@ -161,6 +161,9 @@ class Builder:
             "batch_size": calibrator.get_batch_size() if calibrator else None,
             "calibration_profile": getattr(config.calibration_profile, "shapes", None),
             "convolutions": [] if config.DLA_core >= 0 else convolutions,
+            "outputs": [
+                (tensor.name, tensor.shape) for tensor in map(Tensor, network.graph.output)
+            ],
             "type": "Int8" if "INT8" in config.flags else "Half",
         }
         return json.dumps(told).encode()
