@@ -6,16 +6,18 @@ import os
 import subprocess
 import sys
 import threading
+from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import SHARED, make_contract, make_picture
+from samples import ROOT, SHARED, make_contract, make_picture
 
 from edge.model.squeezenet import build_squeezenet, random_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import ModuleType
 
     from edge.model.onnx_file import Model
 
@@ -74,3 +76,15 @@ def edge(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, check=False, **{**settings, **options})
 
     return run
+
+
+@pytest.fixture
+def fake_tensorrt(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Give the stand-in of TensorRT 10 that `import tensorrt` then finds."""
+    spec = spec_from_file_location("tensorrt", ROOT / "tests" / "fakes" / "tensorrt.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    return module

@@ -7,6 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge.engine.layers import Layer
+from edge.engine.plan import Sidecar
+from edge.files import sha256_bytes
 from edge.frame import Frame
 from edge.model.contract import Contract
 from edge.record import STAGES, FrameRecord, Percentiles, Snapshot, StageTimes, Unavailable
@@ -14,6 +17,7 @@ from edge.result import Guess, Result
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+PLAN = b"machine code"
 LABELS = ("apple", "bird", "cup", "door", "elk")
 
 
@@ -95,3 +99,27 @@ def make_snapshot(**changes: object) -> Snapshot:
         "latest": make_record(("apple", 0.75), ("bird", 0.2), ("cup", 0.05)),
     }
     return Snapshot(**{**fields, **changes})
+
+
+def make_sidecar(**changes: object) -> Sidecar:
+    """Make the sidecar of `PLAN`; keyword arguments replace its fields."""
+    fields = {
+        "product": "tensorrt",
+        "tensorrt": "10.3.0",
+        "device": "Orin Nano 8GB",
+        "compute_capability": None,
+        "precision": "int8",
+        "model_sha256": "ab" * 32,
+        "calibration_sha256": None,
+        "plan_sha256": sha256_bytes(PLAN),
+        "contract": make_contract(),
+        "flags": {"workspace_mib": 256, "optimization_level": None},
+        "built_at": "2026-11-23T12:00:00+00:00",
+        "build_s": 12.5,
+        "layers": (
+            Layer("a", "correlation", "Int8", ("conv1",)),
+            Layer("b", "kgen", "Float", ()),
+        ),
+        "warnings": ("slow",),
+    }
+    return Sidecar(**{**fields, **changes})

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
 
 import pytest
 from networks import make_classifier
-from samples import ROOT, make_contract
+from samples import ROOT, make_contract, make_sidecar
 
 from edge.board import SysRoot
-from edge.build import _warn_of_little_memory
+from edge.build import (
+    BuildOptions,
+    _check_precision,
+    _Job,
+    _prepare,
+    _table_path,
+    _warn_of_little_memory,
+)
+from edge.engine.layers import Layer
+from edge.engine.trt_api import Support
+from edge.errors import CheckFailedError
 from edge.model.onnx_file import save_model
+from edge.quant.dataset import open_calibration_set
 
 
 @pytest.fixture
@@ -57,6 +69,12 @@ def test_build_says_what_to_do_when_tensorrt_is_missing(edge, small_model, tmp_p
         ("squeezenet8-int8", ("--compute-capability", "8.6"),
          ("--compute-capability: TensorRT builds for the GPU that it runs on."
          " Leave it away, or use --target tensorrt-rtx")),
+        ("squeezenet8-int8", ("--calibrator",),
+         ("--calibrator: only an fp32 model that is to become INT8 is calibrated."
+         " Leave it away")),
+        ("squeezenet8", ("--calibrator",),
+         ("squeezenet8: is fp32, INT8 wants pictures to calibrate on."
+         " Give --calib FOLDER, or a model of edge quantize")),
         ("squeezenet8-int8", ("--top", "9"),
          "--top 9: squeezenet8-int8 has 8 classes. Give 1 to 8"),
         ("squeezenet8-int8", ("--batch", "8:1:1"),
@@ -166,3 +184,73 @@ def test_class_numbers_that_float16_would_round_are_refused(build, tmp_path, pre
 def test_without_batch_there_is_no_profile(build, tmp_path):
     assert build("squeezenet8-int8").returncode == 0
     assert told(tmp_path)["profiles"] == []
+
+
+def test_calibrator_beside_top_is_refused(edge, picture_folder):
+    """Its ranges would hold probabilities and class numbers alike."""
+    words = ("--calib", picture_folder, "--calibrator", "--top", 3, "-o", "m.plan")
+    done = edge("build", "squeezenet8", *words)
+    assert (done.returncode, done.stderr) == (
+        1,
+        ("edge: --calibrator: would round the class numbers of --top to 8 bits."
+         " Leave one of the two away\n"),
+    )  # fmt: skip
+
+
+SUPPORT = Support("10.3.0", fast_int8=True, takes_float_types=False, has_calibrator=True)
+
+
+def job(small_model, pictures, **changes: object) -> _Job:
+    options = BuildOptions(**{"calibrator": True, **changes})
+    return _Job(small_model, pictures, "int8", options)
+
+
+def test_calibration_table_is_named_by_all_that_decides_it(small_model, picture_folder, tmp_path):
+    """An unfit table is misused in silence."""
+    pictures, keeps = open_calibration_set(picture_folder), {"calibration_cache": tmp_path}
+    names = {
+        _table_path(job(small_model, calibration, **keeps), network, support)
+        for calibration, network, support in (
+            (pictures, b"network", SUPPORT),
+            (dataclasses.replace(pictures, sha256="cd" * 32), b"network", SUPPORT),
+            (pictures, b"other", SUPPORT),
+            (pictures, b"network", dataclasses.replace(SUPPORT, version="10.7.0")),
+        )
+    }
+    assert len(names) == 4
+    assert {name.parent for name in names} == {tmp_path}
+    assert _table_path(job(small_model, pictures), b"network", SUPPORT) is None
+    ours = job(small_model, pictures, **keeps, calibrator=False)
+    assert _table_path(ours, b"network", SUPPORT) is None
+
+
+def test_network_for_the_calibrator_is_float(small_model, picture_folder):
+    """Pictures alone would bring our own Q/DQ nodes."""
+    pictures = open_calibration_set(picture_folder)
+    assert not _prepare(job(small_model, pictures), SUPPORT).is_int8
+    assert _prepare(job(small_model, pictures, calibrator=False), SUPPORT).is_int8
+
+
+@pytest.mark.parametrize(
+    ("types", "changes", "is_refused"),
+    [
+        (("Int8", "Half"), {"calibrator": True}, False),
+        (("Int8", "Half"), {"calibrator": True, "require_int8": True}, True),
+        (("Half", "Half"), {"calibrator": True}, True),
+        (("Int8", "Half"), {}, True),
+    ],
+)
+def test_float_convolutions_of_a_calibrated_plan_are_named(
+    tmp_path, caplog, types, changes, is_refused
+):
+    """Without Q/DQ nodes the quicker type is TensorRT's choice, but nobody is left to guess."""
+    layers = tuple(Layer(kind, "CaskConvolution", kind, ()) for kind in types)
+    sidecar = make_sidecar(layers=layers)
+    said = f"{types.count('Half')} of 2 convolutions are Half in the place of INT8: Half"
+    with caplog.at_level(logging.WARNING):
+        if is_refused:
+            with pytest.raises(CheckFailedError, match=said):
+                _check_precision(sidecar, tmp_path / "m.plan", BuildOptions(**changes))
+        else:
+            _check_precision(sidecar, tmp_path / "m.plan", BuildOptions(**changes))
+            assert caplog.messages == [said]

@@ -27,6 +27,8 @@ import click
               help="Pictures at once, say 1:1:8; without it one, fixed.")  # fmt: skip
 @click.option("--top", "top_k", type=click.IntRange(1), metavar="K",
               help="Let the plan pick the K best classes; else it gives every score.")  # fmt: skip
+@click.option("--calibrator", is_flag=True,
+              help="Let TensorRT (up to 10) choose the INT8 ranges from the pictures.")  # fmt: skip
 @click.option("--require-int8", is_flag=True,
               help="Fail on a GPU without fast INT8 in the place of building fp16.")  # fmt: skip
 @click.option("--layers", is_flag=True, help="Print the layer table.")
@@ -46,6 +48,7 @@ def build(
     timing_cache: Path | None,
     batch: str | None,
     top_k: int | None,
+    calibrator: bool,
     require_int8: bool,
     layers: bool,
     output: Path,
@@ -60,6 +63,7 @@ def build(
     Example:
       edge build squeezenet8-int8 -o squeezenet8.plan
     """
+    from edge.assets import user_folder
     from edge.board import SysRoot
     from edge.build import BuildOptions, build_plan
     from edge.cli.progress import phases
@@ -82,6 +86,8 @@ def build(
             timing_cache=timing_cache,
             batch=parse_batch(batch) if batch is not None else None,
             top_k=top_k,
+            calibrator=calibrator,
+            calibration_cache=user_folder("cache") if calibrator else None,
             require_int8=require_int8,
             root=SysRoot(root),
             progress=progress,

@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge.engine.layers import Layer, parse_inspector, parse_layer_lines
-from edge.engine.trt_hooks import make_log, make_monitor
+from edge.engine.trt_hooks import make_calibrator, make_log, make_monitor
 from edge.errors import BuildError, MissingExtraError, ModelError, UnavailableError
 
 if TYPE_CHECKING:
-    from edge.engine.trt_hooks import Progress
+    from edge.engine.trt_hooks import Calibration, Progress
 
 Target = Literal["tensorrt", "tensorrt-rtx"]
 Precision = Literal["int8", "fp16", "fp32"]
@@ -34,11 +34,13 @@ class Support:
         fast_int8: the GPU multiplies int8 fast (Nano and TX2 do not). Where the product no longer
             says (TensorRT 11, RTX), every GPU that it supports does.
         takes_float_types: the network's own types decide, so that fp16 wants an fp16 ONNX.
+        has_calibrator: it can calibrate a float network by itself (up to 10).
     """
 
     version: str
     fast_int8: bool
     takes_float_types: bool
+    has_calibrator: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Built:
         layers: the layer table.
         warnings: what the builder warned of, each once.
         timing_cache: for the next build; empty where the product keeps none.
+        calibration_table: for the next build; empty where TensorRT did not calibrate.
     """
 
     plan: bytes
@@ -83,6 +86,7 @@ class Built:
     layers: tuple[Layer, ...]
     warnings: tuple[str, ...]
     timing_cache: bytes
+    calibration_table: bytes = b""
 
 
 def load_tensorrt(target: Target) -> Any:  # noqa: ANN401 - a module without types
@@ -131,22 +135,32 @@ def ask_support(target: Target) -> Support:
         version=str(trt.__version__),
         fast_int8=fast_int8,
         takes_float_types=not hasattr(trt.BuilderFlag, "FP16"),
+        has_calibrator=hasattr(trt, "IInt8EntropyCalibrator2"),
     )
 
 
-def build(onnx_bytes: bytes, settings: BuildSettings, progress: Progress) -> Built:
+def build(
+    onnx_bytes: bytes,
+    settings: BuildSettings,
+    progress: Progress,
+    calibration: Calibration | None = None,
+) -> Built:
     """Build a plan.
 
     Args:
-        onnx_bytes: a network with static shapes, but for its batch; for "int8" with Q/DQ nodes.
+        onnx_bytes: a network with static shapes, but for its batch; for "int8" with Q/DQ nodes, or
+            in float32 with a calibration.
         settings: what to build.
         progress: called with (phase, steps done, steps in all) where the version tells them;
             False cancels the build.
+        calibration: lets TensorRT choose the ranges, see `Support.has_calibrator`.
 
     Raises:
         ModelError: the parser refuses the network; names the node.
         BuildError: the builder gave up; gives its reason.
-        UnavailableError: there is no driver, or TensorRT is missing or too old.
+        UnavailableError: there is no driver, TensorRT is missing or too old, or it has no
+            calibrator.
+        EdgeError: what ended the calibration.
     """
     trt = load_tensorrt(settings.target)
     log = make_log(trt)
@@ -155,21 +169,22 @@ def build(onnx_bytes: bytes, settings: BuildSettings, progress: Progress) -> Bui
     _parse(trt, network, log, onnx_bytes)
     config = builder.create_builder_config()
     cache = _configure(trt, config, settings)
-    if settings.batch is not None:
-        _add_profile(builder, network, config, settings.batch)
+    calibrator = _set_inputs(trt, builder, network, config, settings, calibration)
     if hasattr(trt, "IProgressMonitor"):
         config.progress_monitor = make_monitor(trt, progress)
     serialized = builder.build_serialized_network(network, config)
+    if calibrator is not None and calibrator.error is not None:
+        raise calibrator.error
     if serialized is None:
         raise _explain(log.errors)
     plan = bytes(serialized)
-    layers = parse_layer_lines(log.layer_lines) or _inspect(trt, log, plan)
     return Built(
         plan=plan,
         version=str(trt.__version__),
-        layers=layers,
+        layers=parse_layer_lines(log.layer_lines) or _inspect(trt, log, plan),
         warnings=tuple(dict.fromkeys(log.warnings)),
         timing_cache=bytes(cache.serialize()) if cache is not None else b"",
+        calibration_table=calibrator.table if calibrator is not None else b"",
     )
 
 
@@ -230,17 +245,41 @@ def _configure(trt: Any, config: Any, settings: BuildSettings) -> Any:  # noqa: 
     return cache
 
 
-def _add_profile(
-    builder: Any,  # noqa: ANN401 - a library without types
-    network: Any,  # noqa: ANN401 - a library without types
-    config: Any,  # noqa: ANN401 - a library without types
-    batch: tuple[int, int, int],
-) -> None:
+def _make_profile(builder: Any, network: Any, batch: tuple[int, int, int]) -> Any:  # noqa: ANN401
     profile = builder.create_optimization_profile()
     tensor = network.get_input(0)
     sides = tuple(tensor.shape)[1:]
     profile.set_shape(tensor.name, *((count, *sides) for count in batch))
-    config.add_optimization_profile(profile)
+    return profile
+
+
+def _set_inputs(
+    trt: Any,  # noqa: ANN401 - a module without types
+    builder: Any,  # noqa: ANN401 - its class has no types
+    network: Any,  # noqa: ANN401 - its class has no types
+    config: Any,  # noqa: ANN401 - its class has no types
+    settings: BuildSettings,
+    calibration: Calibration | None,
+) -> Any:  # noqa: ANN401 - its class has no types
+    """Say how many pictures come and which to calibrate on; gives the calibrator, if one is."""
+    if settings.batch is not None:
+        config.add_optimization_profile(_make_profile(builder, network, settings.batch))
+    if calibration is None:
+        return None
+    if not hasattr(trt, "IInt8EntropyCalibrator2"):
+        raise explain_no_calibrator()
+    calibrator = make_calibrator(trt, calibration)
+    config.int8_calibrator = calibrator
+    if settings.batch is not None:  # it would calibrate with the usual size; ours come one by one
+        config.set_calibration_profile(_make_profile(builder, network, (1, 1, 1)))
+    return calibrator
+
+
+def explain_no_calibrator() -> UnavailableError:
+    """Say what to do where TensorRT has no calibrator (11 and RTX)."""
+    return UnavailableError(
+        "--calibrator: this TensorRT has no calibrator any more", hint="Leave --calibrator away"
+    )
 
 
 def _compute_capability(trt: Any, name: str) -> Any:  # noqa: ANN401 - an enum without types

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edge.errors import EdgeError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    import numpy.typing as npt
 
     Progress = Callable[[str, int, int], bool]
 
 _WARNING = 2  # trt.ILogger.Severity: 0 internal error, 1 error, 2 warning, 3 info, 4 verbose
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What TensorRT's own calibration works with.
+
+    Attributes:
+        batches: uint8, (1, H, W, 3), BGR; one at a time, so they may share memory.
+        upload: puts a batch into the GPU's memory and gives its address.
+        table: of an earlier calibration, which spares this one; empty where there is none.
+    """
+
+    batches: Iterator[npt.NDArray[np.uint8]]
+    upload: Callable[[npt.NDArray[np.uint8]], int]
+    table: bytes = b""
 
 
 @functools.cache
@@ -62,3 +83,38 @@ def make_monitor(trt: Any, progress: Progress) -> Any:  # noqa: ANN401 - its cla
             self._steps.pop(phase, None)
 
     return Monitor()
+
+
+def make_calibrator(trt: Any, calibration: Calibration) -> Any:  # noqa: ANN401 - has no types
+    """Give a calibrator for TensorRT up to 10, one picture a batch.
+
+    Its `table` is the calibration's result, its `error` what ended it early: TensorRT swallows
+    what is raised in here.
+    """
+
+    class Calibrator(trt.IInt8EntropyCalibrator2):  # type: ignore[misc] # a base without types
+        """Hands out batches by their addresses and keeps the table."""
+
+        def __init__(self) -> None:
+            trt.IInt8EntropyCalibrator2.__init__(self)
+            self.table = calibration.table
+            self.error: EdgeError | None = None
+
+        def get_batch_size(self) -> int:
+            return 1
+
+        def get_batch(self, _names: list[str]) -> list[int] | None:
+            try:
+                batch = next(calibration.batches, None)
+                return None if batch is None else [calibration.upload(batch)]
+            except EdgeError as error:
+                self.error = error
+                return None
+
+        def read_calibration_cache(self) -> bytes | None:
+            return calibration.table or None
+
+        def write_calibration_cache(self, cache: Any) -> None:  # noqa: ANN401 - any buffer
+            self.table = bytes(cache)
+
+    return Calibrator()

@@ -7,38 +7,13 @@ import json
 import re
 
 import pytest
-from samples import make_contract
+from samples import PLAN, make_sidecar
 
 from edge.engine.layers import Layer, parse_inspector, parse_layer_lines
-from edge.engine.plan import Sidecar, check_plan, read_sidecar, sidecar_path, write_plan
+from edge.engine.plan import check_plan, read_sidecar, sidecar_path, write_plan
 from edge.errors import InputError, ModelError, PlanMismatchError
-from edge.files import sha256_bytes
 
-PLAN = b"machine code"
 HERE = {"product": "tensorrt", "tensorrt": "10.3.0", "model_sha256": "ab" * 32}
-
-
-def make_sidecar(**changes: object) -> Sidecar:
-    fields = {
-        "product": "tensorrt",
-        "tensorrt": "10.3.0",
-        "device": "Orin Nano 8GB",
-        "compute_capability": None,
-        "precision": "int8",
-        "model_sha256": "ab" * 32,
-        "calibration_sha256": None,
-        "plan_sha256": sha256_bytes(PLAN),
-        "contract": make_contract(),
-        "flags": {"workspace_mib": 256, "optimization_level": None},
-        "built_at": "2026-11-23T12:00:00+00:00",
-        "build_s": 12.5,
-        "layers": (
-            Layer("a", "correlation", "Int8", ("conv1",)),
-            Layer("b", "kgen", "Float", ()),
-        ),
-        "warnings": ("slow",),
-    }
-    return Sidecar(**{**fields, **changes})
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from samples import make_contract
 from edge.build import BuildOptions, build_plan
 from edge.engine.plan import check_plan, read_sidecar
 from edge.engine.trt_api import BuildSettings, build
-from edge.errors import BuildError, CheckFailedError, EdgeError, ModelError
+from edge.errors import BuildError, CheckFailedError, EdgeError, ModelError, UnavailableError
 from edge.model.batch import Batch, open_batch
 from edge.model.half import to_half
 from edge.model.onnx_file import load_model
@@ -104,6 +104,13 @@ def test_picked_classes_leave_every_convolution_as_it_was(tmp_path, name, precis
     assert any("top/" in node for layer in sidecar.layers for node in layer.onnx)
     read = read_sidecar(plan)
     assert (read.flags["top_k"], read.contract.output) == (3, "probabilities")
+
+
+def test_calibrator_is_refused(tmp_path, picture_folder):
+    pictures = open_calibration_set(picture_folder)
+    options = dataclasses.replace(RTX, calibrator=True, calibration_cache=tmp_path)
+    with pytest.raises(UnavailableError, match=r"no calibrator any more\. Leave --calibrator away"):
+        build_plan(load_model(resolve_model("squeezenet8")), pictures, tmp_path / "m.plan", options)
 
 
 def test_open_batch_without_a_profile_is_refused(small_model):
