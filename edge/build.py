@@ -64,6 +64,7 @@ class BuildOptions:
         timing_cache: file that makes the next build of a like network quicker; None keeps none.
         batch: how many pictures at once; None is one, fixed.
         top_k: how many classes the plan picks itself; None gives every score.
+        dla_core: the DLA that is to run what it can; None is the GPU alone.
         calibrator: let TensorRT calibrate in the place of our own Q/DQ nodes.
         calibration_cache: folder of its tables, which spare the next calibration of the same
             network on the same pictures; None keeps none.
@@ -81,6 +82,7 @@ class BuildOptions:
     timing_cache: Path | None = None
     batch: Batch | None = None
     top_k: int | None = None
+    dla_core: int | None = None
     calibrator: bool = False
     calibration_cache: Path | None = None
     require_int8: bool = False
@@ -151,6 +153,7 @@ def _build(job: _Job, network: bytes, table: Path | None) -> Built:
         compute_capability=options.compute_capability,
         timing_cache=_read_cache(options.timing_cache),
         batch=astuple(options.batch) if options.batch else None,
+        dla_core=options.dla_core,
     )
     if not job.uses_calibrator:
         return run_in_child(build, network, settings, progress=options.progress)
@@ -180,12 +183,14 @@ def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
             "optimization_level": options.optimization_level,
             "batch": str(options.batch) if options.batch else None,
             "top_k": options.top_k,
+            "dla_core": options.dla_core,
             "calibrator": CALIBRATOR if job.uses_calibrator else None,
         },
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         build_s=build_s,
         layers=built.layers,
         warnings=built.warnings,
+        gpu_fallback=built.gpu_fallback,
     )
 
 
@@ -202,7 +207,10 @@ def _table_path(job: _Job, network: bytes, support: Support) -> Path | None:
 
 
 def _check_request(model: Model, calibration: CalibrationSet | None, options: BuildOptions) -> None:
-    for is_so, wrong, mend in _refusals(model, calibration, options):
+    refusals = [*_refusals(model, calibration, options)]
+    if options.dla_core is not None:
+        refusals = [*_dla_refusals(options), *refusals]
+    for is_so, wrong, mend in refusals:
         if is_so:
             raise InputError(wrong, hint=mend)
     if options.top_k is not None:
@@ -246,6 +254,31 @@ def _refusals(
     )
 
 
+def _dla_refusals(options: BuildOptions) -> Iterator[tuple[bool, str, str]]:
+    """Yield (whether it is so, what is wrong, what to do), of a build for a DLA."""
+    yield (
+        options.target != "tensorrt",
+        "--dla: TensorRT-RTX runs on no DLA",
+        "Leave it away, or use --target tensorrt",
+    )
+    yield (
+        options.precision == "fp32",
+        "--dla: the DLA computes in int8 and fp16 only",
+        "Use --precision fp16",
+    )
+    yield (
+        options.precision == "int8" and not options.calibrator,
+        "--dla: the DLA takes its INT8 ranges from TensorRT's calibrator, not from Q/DQ nodes",
+        "Give the fp32 model with --calib FOLDER and --calibrator, or use --precision fp16",
+    )
+    batch = options.batch
+    yield (
+        batch is not None and batch.least != batch.most,
+        f"--batch {batch}: the DLA takes one number of pictures",
+        "Give three equal numbers, or leave --dla away",
+    )
+
+
 def _possible_precision(model: Model, options: BuildOptions, support: Support) -> Precision:
     """Fall back to fp16, loudly, where the GPU of this machine has no fast INT8."""
     if options.precision != "int8" or support.fast_int8:
@@ -262,6 +295,11 @@ def _possible_precision(model: Model, options: BuildOptions, support: Support) -
 def _check_support(
     model: Model, precision: Precision, options: BuildOptions, support: Support
 ) -> None:
+    if options.dla_core is not None and options.dla_core >= support.dla_cores:
+        raise UnavailableError(
+            f"--dla: this board has no DLA core {options.dla_core}",
+            hint=f"Give one below {support.dla_cores}" if support.dla_cores else "Leave it away",
+        )
     if options.calibrator and not support.has_calibrator:
         raise explain_no_calibrator()
     classes = len(model.contract.labels)
@@ -298,6 +336,8 @@ def _check_precision(sidecar: Sidecar, path: Path, options: BuildOptions) -> Non
     After its own calibration it also does so where float is quicker; that is only warned of.
     """
     convolutions = sidecar.convolutions()
+    if not convolutions and options.dla_core is not None:
+        return  # a DLA's part is one layer of the table, without its convolutions
     if not convolutions:
         raise CheckFailedError(
             f"{path}: TensorRT told no layer table, so nobody knows its precision",

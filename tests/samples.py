@@ -121,5 +121,6 @@ def make_sidecar(**changes: object) -> Sidecar:
             Layer("b", "kgen", "Float", ()),
         ),
         "warnings": ("slow",),
+        "gpu_fallback": ("pool10",),
     }
     return Sidecar(**{**fields, **changes})

@@ -75,6 +75,16 @@ def test_build_says_what_to_do_when_tensorrt_is_missing(edge, small_model, tmp_p
         ("squeezenet8", ("--calibrator",),
          ("squeezenet8: is fp32, INT8 wants pictures to calibrate on."
          " Give --calib FOLDER, or a model of edge quantize")),
+        ("squeezenet8", ("--dla", "0", "--precision", "fp32"),
+         "--dla: the DLA computes in int8 and fp16 only. Use --precision fp16"),
+        ("squeezenet8-int8", ("--dla", "0"),
+         ("--dla: the DLA takes its INT8 ranges from TensorRT's calibrator, not from Q/DQ nodes."
+         " Give the fp32 model with --calib FOLDER and --calibrator, or use --precision fp16")),
+        ("squeezenet8", ("--dla", "0", "--precision", "fp16", "--batch", "1:1:8"),
+         ("--batch 1:1:8: the DLA takes one number of pictures."
+         " Give three equal numbers, or leave --dla away")),
+        ("squeezenet8", ("--dla", "0", "--precision", "fp16", "--target", "tensorrt-rtx"),
+         "--dla: TensorRT-RTX runs on no DLA. Leave it away, or use --target tensorrt"),
         ("squeezenet8-int8", ("--top", "9"),
          "--top 9: squeezenet8-int8 has 8 classes. Give 1 to 8"),
         ("squeezenet8-int8", ("--batch", "8:1:1"),
@@ -197,7 +207,9 @@ def test_calibrator_beside_top_is_refused(edge, picture_folder):
     )  # fmt: skip
 
 
-SUPPORT = Support("10.3.0", fast_int8=True, takes_float_types=False, has_calibrator=True)
+SUPPORT = Support(
+    "10.3.0", fast_int8=True, takes_float_types=False, has_calibrator=True, dla_cores=2
+)
 
 
 def job(small_model, pictures, **changes: object) -> _Job:
@@ -254,3 +266,32 @@ def test_float_convolutions_of_a_calibrated_plan_are_named(
         else:
             _check_precision(sidecar, tmp_path / "m.plan", BuildOptions(**changes))
             assert caplog.messages == [said]
+
+
+def test_dla_runs_what_it_can_and_the_rest_is_named(build, tmp_path):
+    done = build("squeezenet8", "--precision", "fp16", "--dla", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    on_gpu = ["pixels", "pixels/planes", "pool10", "scores"]
+    assert done.stdout.splitlines()[1] == f"on the GPU, not the DLA: {', '.join(on_gpu)}"
+    assert "its convolutions on the DLA" in done.stdout
+    plan, sidecar = told(tmp_path), json.loads((tmp_path / "m.plan.json").read_text())
+    assert (plan["device"], plan["dla_core"]) == ("DLA", 1)
+    assert sorted(plan["flags"]) == ["FP16", "GPU_FALLBACK"]
+    assert sidecar["gpu_fallback"] == on_gpu
+    assert sidecar["flags"]["dla_core"] == 1
+
+
+def test_without_dla_everything_is_on_the_gpu(build, tmp_path):
+    done = build("squeezenet8", "--precision", "fp16")
+    assert len(done.stdout.splitlines()) == 1
+    assert told(tmp_path)["device"] == "GPU"
+    assert told(tmp_path)["flags"] == ["FP16"]
+
+
+@pytest.mark.parametrize(("cores", "mend"), [(2, "Give one below 2"), (0, "Leave it away")])
+def test_dla_core_that_is_not_there_is_refused(build, tmp_path, cores, mend):
+    done = build("squeezenet8", "--precision", "fp16", "--dla", 2, dla_cores=cores)
+    assert (done.returncode, done.stderr) == (
+        1, f"edge: --dla: this board has no DLA core 2. {mend}\n"
+    )  # fmt: skip
+    assert not list(tmp_path.iterdir())

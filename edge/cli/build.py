@@ -27,8 +27,11 @@ import click
               help="Pictures at once, say 1:1:8; without it one, fixed.")  # fmt: skip
 @click.option("--top", "top_k", type=click.IntRange(1), metavar="K",
               help="Let the plan pick the K best classes; else it gives every score.")  # fmt: skip
+@click.option("--dla", "dla_core", type=click.IntRange(0), metavar="N",
+              help="Run on DLA core N what it can, the rest on the GPU.")  # fmt: skip
 @click.option("--calibrator", is_flag=True,
-              help="Let TensorRT (up to 10) choose the INT8 ranges from the pictures.")  # fmt: skip
+              help="Let TensorRT (up to 10) choose the INT8 ranges from the pictures; INT8 on a"
+                   " DLA needs it.")  # fmt: skip
 @click.option("--require-int8", is_flag=True,
               help="Fail on a GPU without fast INT8 in the place of building fp16.")  # fmt: skip
 @click.option("--layers", is_flag=True, help="Print the layer table.")
@@ -48,6 +51,7 @@ def build(
     timing_cache: Path | None,
     batch: str | None,
     top_k: int | None,
+    dla_core: int | None,
     calibrator: bool,
     require_int8: bool,
     layers: bool,
@@ -86,6 +90,7 @@ def build(
             timing_cache=timing_cache,
             batch=parse_batch(batch) if batch is not None else None,
             top_k=top_k,
+            dla_core=dla_core,
             calibrator=calibrator,
             calibration_cache=user_folder("cache") if calibrator else None,
             require_int8=require_int8,
@@ -95,10 +100,17 @@ def build(
         sidecar = build_plan(loaded, pictures, output, options)
     convolutions = sidecar.convolutions()
     types = ", ".join(sorted({layer.input_type for layer in convolutions}))
+    told = (
+        f"{len(convolutions)} convolutions in {types}"
+        if convolutions
+        else "its convolutions on the DLA"
+    )
     click.echo(
-        f"{output}: {output.stat().st_size:,} bytes, {len(convolutions)} convolutions in {types},"
+        f"{output}: {output.stat().st_size:,} bytes, {told},"
         f" {sidecar.product} {sidecar.tensorrt}, built in {sidecar.build_s:.1f} s"
     )
+    if sidecar.gpu_fallback:
+        click.echo(f"on the GPU, not the DLA: {', '.join(sidecar.gpu_fallback)}")
     if layers:
         for layer in sidecar.layers:
             if layer.input_type:

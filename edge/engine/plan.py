@@ -42,6 +42,7 @@ class Sidecar:
         build_s: how long the build took.
         layers: the layer table.
         warnings: what the builder warned of.
+        gpu_fallback: layers that a DLA was to run and that the GPU runs.
     """
 
     product: str
@@ -58,6 +59,7 @@ class Sidecar:
     build_s: float
     layers: tuple[Layer, ...]
     warnings: tuple[str, ...]
+    gpu_fallback: tuple[str, ...] = ()
 
     def convolutions(self) -> tuple[Layer, ...]:
         """Give the layers that multiply weights."""
@@ -114,8 +116,9 @@ def _from_fields(fields: dict[str, Any], origin: str) -> Sidecar:
     layers = tuple(
         Layer(**{**layer, "onnx": tuple(layer["onnx"])}) for layer in fields.pop("layers")
     )
-    warnings = tuple(fields.pop("warnings"))
-    return Sidecar(contract=contract, layers=layers, warnings=warnings, **fields)
+    for key in ("warnings", "gpu_fallback"):
+        fields[key] = tuple(fields[key])
+    return Sidecar(contract=contract, layers=layers, **fields)
 
 
 def check_plan(path: Path, *, product: str, tensorrt: str, model_sha256: str | None) -> Sidecar:

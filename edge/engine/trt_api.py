@@ -35,12 +35,14 @@ class Support:
             says (TensorRT 11, RTX), every GPU that it supports does.
         takes_float_types: the network's own types decide, so that fp16 wants an fp16 ONNX.
         has_calibrator: it can calibrate a float network by itself (up to 10).
+        dla_cores: how many DLA cores there are.
     """
 
     version: str
     fast_int8: bool
     takes_float_types: bool
     has_calibrator: bool
+    dla_cores: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class BuildSettings:
         timing_cache: bytes of an earlier build's cache, empty at first.
         batch: fewest, usual and most pictures at once, for a network whose batch is open; None for
             one whose batch is fixed.
+        dla_core: the DLA that runs what it can, the GPU running the rest; None is the GPU alone.
     """
 
     target: Target
@@ -66,6 +69,7 @@ class BuildSettings:
     compute_capability: str | None = None
     timing_cache: bytes = b""
     batch: tuple[int, int, int] | None = None
+    dla_core: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +83,7 @@ class Built:
         warnings: what the builder warned of, each once.
         timing_cache: for the next build; empty where the product keeps none.
         calibration_table: for the next build; empty where TensorRT did not calibrate.
+        gpu_fallback: layers of the network that a DLA was to run and cannot, by name.
     """
 
     plan: bytes
@@ -87,6 +92,7 @@ class Built:
     warnings: tuple[str, ...]
     timing_cache: bytes
     calibration_table: bytes = b""
+    gpu_fallback: tuple[str, ...] = ()
 
 
 def load_tensorrt(target: Target) -> Any:  # noqa: ANN401 - a module without types
@@ -136,6 +142,7 @@ def ask_support(target: Target) -> Support:
         fast_int8=fast_int8,
         takes_float_types=not hasattr(trt.BuilderFlag, "FP16"),
         has_calibrator=hasattr(trt, "IInt8EntropyCalibrator2"),
+        dla_cores=int(builder.num_DLA_cores),
     )
 
 
@@ -170,6 +177,7 @@ def build(
     config = builder.create_builder_config()
     cache = _configure(trt, config, settings)
     calibrator = _set_inputs(trt, builder, network, config, settings, calibration)
+    fallback = _put_on_dla(trt, network, config, settings.dla_core)
     if hasattr(trt, "IProgressMonitor"):
         config.progress_monitor = make_monitor(trt, progress)
     serialized = builder.build_serialized_network(network, config)
@@ -185,6 +193,7 @@ def build(
         warnings=tuple(dict.fromkeys(log.warnings)),
         timing_cache=bytes(cache.serialize()) if cache is not None else b"",
         calibration_table=calibrator.table if calibrator is not None else b"",
+        gpu_fallback=fallback,
     )
 
 
@@ -273,6 +282,22 @@ def _set_inputs(
     if settings.batch is not None:  # it would calibrate with the usual size; ours come one by one
         config.set_calibration_profile(_make_profile(builder, network, (1, 1, 1)))
     return calibrator
+
+
+def _put_on_dla(
+    trt: Any,  # noqa: ANN401 - a module without types
+    network: Any,  # noqa: ANN401 - its class has no types
+    config: Any,  # noqa: ANN401 - its class has no types
+    core: int | None,
+) -> tuple[str, ...]:
+    """Give what the DLA cannot run; it can say so once the precision and the ranges are set."""
+    if core is None:
+        return ()
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+    layers = [network.get_layer(place) for place in range(network.num_layers)]
+    return tuple(str(layer.name) for layer in layers if not config.can_run_on_DLA(layer))
 
 
 def explain_no_calibrator() -> UnavailableError:

@@ -47,6 +47,7 @@ def test_support_of_this_machine_is_told(fake_tensorrt):
     assert support.fast_int8
     assert support.has_calibrator
     assert not support.takes_float_types
+    assert support.dla_cores == 2
 
 
 def test_calibrator_sees_every_picture_once_and_keeps_the_table(network):
@@ -77,6 +78,18 @@ def test_open_batch_is_calibrated_with_one_picture(small_model):
     one, four, eight = ([n, 64, 64, 3] for n in (1, 4, 8))
     assert told["profiles"] == [["pixels", one, four, eight]]
     assert told["calibration_profile"] == ["pixels", one, one, one]
+
+
+def test_dla_is_asked_when_flags_and_ranges_are_set(network):
+    """The stand-in refuses to answer earlier."""
+    given, uploaded = calibration(2)
+    settings = BuildSettings(target="tensorrt", precision="int8", dla_core=0)
+    built = build(network, settings, go_on, given)
+    told = json.loads(built.plan)
+    assert sorted(told["flags"]) == ["FP16", "GPU_FALLBACK", "INT8"]
+    assert (told["device"], told["dla_core"]) == ("DLA", 0)
+    assert built.gpu_fallback == ("pixels", "pixels/planes", "pool10", "scores")
+    assert uploaded == [0, 1]
 
 
 def test_error_in_a_callback_ends_the_build(network):

@@ -123,7 +123,8 @@ class IBuilderConfig:
         return True
 
     def can_run_on_DLA(self, layer: onnx.NodeProto) -> bool:  # noqa: N802 - TensorRT's name
-        assert {"FP16", "INT8"} & set(self.flags), "asked before the precision was set"
+        assert "FP16" in self.flags, "asked before the precision was set"
+        assert "INT8" not in self.flags or self.int8_calibrator, "asked before the ranges were set"
         return layer.op_type in ON_DLA
 
 
