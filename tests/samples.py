@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from edge.engine.layers import Layer
-from edge.engine.plan import Sidecar
+from edge.engine.plan import Flags, Sidecar
 from edge.files import sha256_bytes
 from edge.frame import Frame
 from edge.model.contract import Contract
@@ -34,6 +34,34 @@ def make_contract(**changes: object) -> Contract:
         "licence": "Apache-2.0",
     }
     return Contract(**{**fields, **changes})
+
+
+def make_sidecar(**changes: object) -> Sidecar:
+    """Make the sidecar of `PLAN`; keyword arguments replace its fields."""
+    fields = {
+        "product": "tensorrt",
+        "tensorrt": "10.3.0",
+        "cuda": "12.6",
+        "device": "Orin Nano 8GB",
+        "compute_capability": "8.7",
+        "precision": "int8",
+        "model": "squeezenet8",
+        "model_sha256": "ab" * 32,
+        "calibration": None,
+        "calibration_sha256": None,
+        "plan_sha256": sha256_bytes(PLAN),
+        "contract": make_contract(),
+        "flags": Flags(workspace_mib=256, batch="1:1:8"),
+        "built_at": "2026-11-23T12:00:00+00:00",
+        "build_s": 12.5,
+        "layers": (
+            Layer("a", "correlation", "Int8", ("conv1",)),
+            Layer("b", "kgen", "Float", ()),
+        ),
+        "warnings": ("slow",),
+        "gpu_fallback": ("pool10",),
+    }
+    return Sidecar(**{**fields, **changes})
 
 
 def make_picture(path: Path, *, seed: int = 0, height: int = 90, width: int = 120) -> Path:
@@ -99,28 +127,3 @@ def make_snapshot(**changes: object) -> Snapshot:
         "latest": make_record(("apple", 0.75), ("bird", 0.2), ("cup", 0.05)),
     }
     return Snapshot(**{**fields, **changes})
-
-
-def make_sidecar(**changes: object) -> Sidecar:
-    """Make the sidecar of `PLAN`; keyword arguments replace its fields."""
-    fields = {
-        "product": "tensorrt",
-        "tensorrt": "10.3.0",
-        "device": "Orin Nano 8GB",
-        "compute_capability": None,
-        "precision": "int8",
-        "model_sha256": "ab" * 32,
-        "calibration_sha256": None,
-        "plan_sha256": sha256_bytes(PLAN),
-        "contract": make_contract(),
-        "flags": {"workspace_mib": 256, "optimization_level": None},
-        "built_at": "2026-11-23T12:00:00+00:00",
-        "build_s": 12.5,
-        "layers": (
-            Layer("a", "correlation", "Int8", ("conv1",)),
-            Layer("b", "kgen", "Float", ()),
-        ),
-        "warnings": ("slow",),
-        "gpu_fallback": ("pool10",),
-    }
-    return Sidecar(**{**fields, **changes})

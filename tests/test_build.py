@@ -12,8 +12,8 @@ from networks import make_classifier
 from samples import ROOT, make_contract, make_sidecar
 
 from edge.board import SysRoot
-from edge.build import (
-    BuildOptions,
+from edge.build.options import BuildOptions
+from edge.build.plan import (
     _check_precision,
     _Job,
     _prepare,
@@ -214,7 +214,7 @@ SUPPORT = Support(
 
 def job(small_model, pictures, **changes: object) -> _Job:
     options = BuildOptions(**{"calibrator": True, **changes})
-    return _Job(small_model, pictures, "int8", options)
+    return _Job(small_model, pictures, "int8", options, None)
 
 
 def test_calibration_table_is_named_by_all_that_decides_it(small_model, picture_folder, tmp_path):

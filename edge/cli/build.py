@@ -70,7 +70,8 @@ def build(
     """
     from edge.assets import user_folder
     from edge.board import SysRoot
-    from edge.build import BuildOptions, build_plan
+    from edge.build.options import BuildOptions, model_source
+    from edge.build.plan import build_plan
     from edge.cli.progress import phases
     from edge.files import check_target
     from edge.model.batch import parse_batch
@@ -94,6 +95,7 @@ def build(
             dla_core=dla_core,
             calibrator=calibrator,
             calibration_cache=user_folder("cache") if calibrator else None,
+            model_source=model_source(model),
             require_int8=require_int8,
             root=SysRoot(root),
             progress=progress,

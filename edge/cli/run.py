@@ -15,7 +15,12 @@ from edge.board import SysRoot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TextIO
 
+    from edge.camera.capture import Capture
+    from edge.engine.base import Engine
+    from edge.loop import LoopOptions
+    from edge.model.contract import Contract
     from edge.record import Summary
     from edge.sinks.base import Sink
 
@@ -26,10 +31,11 @@ DEFAULT_MODEL = "squeezenet8-int8"
 @click.argument("source")
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, envvar="EDGE_MODEL",
               show_envvar=True,
-              help="ONNX of ours, or a name of `edge models list`.")  # fmt: skip
+              help="Plan, ONNX of ours, or a name of `edge models list`.")  # fmt: skip
 @click.option("--engine", default="auto", show_default=True, envvar="EDGE_ENGINE",
               show_envvar=True,
-              help="auto, openvino, onnxruntime or null.")  # fmt: skip
+              help="auto, tensorrt, openvino, onnxruntime or null.")  # fmt: skip
+@click.option("--rebuild", is_flag=True, help="Build the plan again even if it fits.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True),
               help="Stop after so long; without it the source's end or Ctrl-C does.")  # fmt: skip
 @click.option("--top", "top_k", type=click.IntRange(1), default=5, show_default=True,
@@ -44,6 +50,7 @@ def run(
     source: str,
     model: str,
     engine: str,
+    rebuild: bool,
     seconds: float | None,
     top_k: int,
     json_file: str | None,
@@ -61,36 +68,55 @@ def run(
     """
     from edge.camera.base import open_source
     from edge.camera.capture import Capture
-    from edge.engine.base import open_engine
-    from edge.loop import LoopOptions, run_loop
-    from edge.model.onnx_file import load_model
-    from edge.model.zoo import resolve_model
+    from edge.cli.engine import Asked, open_asked, open_on_cpu
+    from edge.engine.base import AUTO, TENSORRT
+    from edge.errors import EngineLostError
+    from edge.loop import LoopOptions
     from edge.telemetry.power import PowerSampler
 
+    asked = Asked(model, engine, rebuild, SysRoot(root))
     with ExitStack() as stack:
         stop = stack.enter_context(_stopped_by_signals())
-        loaded = load_model(resolve_model(model))
-        opened = stack.enter_context(open_source(source))
-        ready = stack.enter_context(open_engine(engine, loaded))
-        title = f"{opened.info.name} · {loaded.contract.name} · {ready.info.name}"
-        sinks = _open_sinks(stack, title, stop, json_file=json_file, show=show, top_k=top_k)
+        ready = stack.enter_context(ExitStack())
+        opened, contract = ready.enter_context(open_asked(asked))
+        found = stack.enter_context(open_source(source))
+        files = _open_files(stack, stop, json_file=json_file, show=show)
         power = stack.enter_context(PowerSampler(SysRoot(root)))
-        capture = stack.enter_context(Capture(opened))
+        capture = stack.enter_context(Capture(found))
         options = LoopOptions(read_power=power.read, top_k=top_k, seconds=seconds, stop=stop)
-        summary = run_loop(capture, ready, loaded.contract, sinks, options)
-    click.echo(summary_text(summary, title), err=json_file == "-")
+        text = sys.stderr if json_file == "-" else sys.stdout
+        try:
+            summary = _classify(capture, opened, contract, files, text, options)
+        except EngineLostError as error:
+            if engine != AUTO or opened.info.name != TENSORRT:
+                raise
+            ready.close()
+            opened, contract = ready.enter_context(open_on_cpu(asked, error))
+            summary = _classify(capture, opened, contract, files, text, options)
     if summary.lost is not None:
         raise summary.lost
 
 
-def _open_sinks(
-    stack: ExitStack,
-    title: str,
-    stop: threading.Event,
-    *,
-    json_file: str | None,
-    show: bool,
-    top_k: int,
+def _classify(
+    capture: Capture,
+    engine: Engine,
+    contract: Contract,
+    files: list[Sink],
+    text: TextIO,
+    options: LoopOptions,
+) -> Summary:
+    """Run the loop under its title, and print its summary."""
+    from edge.loop import run_loop
+
+    title = f"{capture.source.info.name} · {contract.name} · {engine.info.name}"
+    with closing(_open_text(text, title, options.top_k)) as live:
+        summary = run_loop(capture, engine, contract, [*files, live], options)
+    click.echo(summary_text(summary, title), file=text)
+    return summary
+
+
+def _open_files(
+    stack: ExitStack, stop: threading.Event, *, json_file: str | None, show: bool
 ) -> list[Sink]:
     sinks: list[Sink] = []
     if json_file is not None:
@@ -101,19 +127,20 @@ def _open_sinks(
         from edge.sinks.window import WindowSink
 
         sinks.append(stack.enter_context(closing(WindowSink("edge", stop))))
-    text = sys.stderr if json_file == "-" else sys.stdout
+    return sinks
+
+
+def _open_text(text: TextIO, title: str, top_k: int) -> Sink:
+    """Give the live panel on a terminal, plain lines elsewhere."""
     if text.isatty():
         from rich.console import Console
 
         from edge.sinks.panel import PanelSink
 
-        panel = PanelSink(Console(file=text), title, top_k)
-        sinks.append(stack.enter_context(closing(panel)))
-    else:
-        from edge.sinks.lines import LinesSink
+        return PanelSink(Console(file=text), title, top_k)
+    from edge.sinks.lines import LinesSink
 
-        sinks.append(stack.enter_context(closing(LinesSink(text))))
-    return sinks
+    return LinesSink(text)
 
 
 @contextmanager

@@ -90,12 +90,16 @@ class Engine(Protocol):
         """Release the device; a second call does nothing."""
 
 
+AUTO = "auto"
+TENSORRT = "tensorrt"
+"""The GPU engine; it runs plans, so it is opened by `edge.engine.tensorrt.open_plan`."""
+
 ENGINES = {
     "openvino": "edge.engine.openvino:OpenVINOEngine",
     "onnxruntime": "edge.engine.onnxruntime:ONNXRuntimeEngine",
     "null": "edge.engine.null:NullEngine",
 }
-"""Name to implementation, imported when it is asked for."""
+"""Name to implementation for ONNX models, imported when it is asked for."""
 
 AUTO_ORDER = ("openvino", "onnxruntime")
 """What `auto` tries, best first."""
@@ -114,7 +118,7 @@ def open_engine(name: str, model: Model) -> Iterator[Engine]:
         UnavailableError: this machine lacks what the engine needs.
         ModelError: the engine cannot run this network.
     """
-    engine = _make_first(AUTO_ORDER if name == "auto" else (name,), fold(model))
+    engine = _make_first(AUTO_ORDER if name == AUTO else (name,), fold(model))
     try:
         yield engine
     finally:
@@ -133,7 +137,9 @@ def _make_first(names: tuple[str, ...], model: Model) -> Engine:
 
 def _make(name: str, model: Model) -> Engine:
     if name not in ENGINES:
-        raise InputError(f"{name}: no such engine", hint=f"Use one of: auto, {', '.join(ENGINES)}")
+        raise InputError(
+            f"{name}: no such engine", hint=f"Use one of: {AUTO}, {TENSORRT}, {', '.join(ENGINES)}"
+        )
     module, attribute = ENGINES[name].split(":")
     try:
         engine: Engine = getattr(import_module(module), attribute)(model)

@@ -11,16 +11,29 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge.engine.layers import CONVOLUTIONS, Layer
-from edge.errors import InputError, ModelError, PlanMismatchError
-from edge.files import read_bytes, sha256_file, write_atomic
+from edge.errors import ModelError, PlanMismatchError
+from edge.files import read_bytes, sha256_bytes, write_atomic
 from edge.model.contract import parse_contract
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from edge.engine.trt_api import Precision, Target
     from edge.model.contract import Contract
 
 SIDECAR_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What else the builder was told; see `edge.build.options.BuildOptions`."""
+
+    workspace_mib: int | None = None
+    optimization_level: int | None = None
+    batch: str | None = None
+    top_k: int | None = None
+    dla_core: int | None = None
+    calibrator: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +43,14 @@ class Sidecar:
     Attributes:
         product: "tensorrt" or "tensorrt-rtx".
         tensorrt: its version.
-        device: the board that it was built on, None where it was built without its GPU.
+        cuda: the newest CUDA that the driver knew; None where it was built without its GPU.
+        device: the board or GPU that it was built on; None where it was built without it.
         compute_capability: "8.7"; None for a plan that runs on any GPU of its product.
         precision: "int8", "fp16" or "fp32".
-        model_sha256: of the ONNX that was asked for.
-        calibration_sha256: of the calibration set, None where none was used here.
+        model: file or catalogue name, to build again from; None where it had none.
+        model_sha256: of its ONNX.
+        calibration: folder or manifest, None where none was used here.
+        calibration_sha256: of the calibration set.
         plan_sha256: of the plan's bytes.
         contract: how a picture becomes the input, and the labels.
         flags: what else was said to the builder.
@@ -45,16 +61,19 @@ class Sidecar:
         gpu_fallback: layers that a DLA was to run and that the GPU runs.
     """
 
-    product: str
+    product: Target
     tensorrt: str
+    cuda: str | None
     device: str | None
     compute_capability: str | None
-    precision: str
+    precision: Precision
+    model: str | None
     model_sha256: str
+    calibration: str | None
     calibration_sha256: str | None
     plan_sha256: str
     contract: Contract
-    flags: dict[str, int | str | None]
+    flags: Flags
     built_at: str
     build_s: float
     layers: tuple[Layer, ...]
@@ -69,6 +88,21 @@ class Sidecar:
         """Give the file's text."""
         fields = {**asdict(self), "contract": json.loads(self.contract.to_json())}
         return json.dumps({"version": SIDECAR_VERSION, **fields}, indent=1, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What decides whether a plan fits.
+
+    Attributes:
+        tensorrt: version of the product that the plan is for.
+        device: the board, or the GPU where there is no board.
+        compute_capability: of the GPU, "8.7".
+    """
+
+    tensorrt: str
+    device: str
+    compute_capability: str
 
 
 def sidecar_path(plan: Path) -> Path:
@@ -93,10 +127,17 @@ def read_sidecar(path: Path) -> Sidecar:
     """Read the sidecar of the plan at `path`.
 
     Raises:
-        InputError: there is none.
-        ModelError: it cannot be read.
+        InputError: there is no such plan.
+        PlanMismatchError: it has no sidecar.
+        ModelError: the sidecar cannot be read.
     """
     beside = sidecar_path(path)
+    if not beside.exists():
+        read_bytes(path)  # a plan that is not there is another error
+        raise PlanMismatchError(
+            f"{path}: has no sidecar, so nobody knows what it is",
+            hint="Build it here with edge build; never load a plan from a stranger",
+        )
     try:
         return _from_fields(json.loads(read_bytes(beside)), str(beside))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -118,42 +159,46 @@ def _from_fields(fields: dict[str, Any], origin: str) -> Sidecar:
     )
     for key in ("warnings", "gpu_fallback"):
         fields[key] = tuple(fields[key])
-    return Sidecar(contract=contract, layers=layers, **fields)
+    flags = Flags(**fields.pop("flags"))
+    return Sidecar(contract=contract, flags=flags, layers=layers, **fields)
 
 
-def check_plan(path: Path, *, product: str, tensorrt: str, model_sha256: str | None) -> Sidecar:
-    """Give the sidecar of a plan that may be loaded; its bytes are hashed, never parsed.
+def read_plan(
+    path: Path, machine: Machine, *, model_sha256: str | None = None
+) -> tuple[Sidecar, bytes]:
+    """Give a plan that may be loaded here, with its sidecar.
+
+    The bytes that are given are the bytes that were hashed.
 
     Args:
         path: of the plan.
-        product: of this machine's TensorRT.
-        tensorrt: its version.
+        machine: what would run it.
         model_sha256: of the model that the plan should be of; None takes any.
 
     Raises:
-        InputError: the plan or its sidecar is missing.
+        InputError: there is no such plan.
+        ModelError: its sidecar cannot be read.
         PlanMismatchError: names what differs.
     """
-    try:
-        sidecar = read_sidecar(path)
-    except ModelError:
-        raise
-    except InputError as error:
-        if not path.exists():
-            raise
-        raise PlanMismatchError(
-            f"{path}: has no sidecar, so nobody knows what it is",
-            hint="Build it here with edge build; never load a plan from a stranger",
-        ) from error
+    sidecar = read_sidecar(path)
+    plan = read_bytes(path)
     found = {
-        "its bytes are not those that were built": (sidecar.plan_sha256, sha256_file(path)),
-        f"it is for {sidecar.product}, this is {product}": (sidecar.product, product),
-        f"it is for TensorRT {sidecar.tensorrt}, this is {tensorrt}": (sidecar.tensorrt, tensorrt),
+        "its bytes are not those that were built": (sidecar.plan_sha256, sha256_bytes(plan)),
+        f"it is for TensorRT {sidecar.tensorrt}, this is {machine.tensorrt}": (
+            sidecar.tensorrt, machine.tensorrt
+        ),
+        f"it is for compute capability {sidecar.compute_capability},"
+        f" this GPU has {machine.compute_capability}": (
+            sidecar.compute_capability or machine.compute_capability, machine.compute_capability
+        ),
+        f"it was built on {sidecar.device}, this is {machine.device}": (
+            sidecar.device or machine.device, machine.device
+        ),
         "it was built from another model": (
             sidecar.model_sha256, model_sha256 or sidecar.model_sha256
         ),
     }  # fmt: skip
     for difference, (built, here) in found.items():
         if built != here:
-            raise PlanMismatchError(f"{path}: {difference}", hint="Build it again with edge build")
-    return sidecar
+            raise PlanMismatchError(f"{path}: {difference}", hint="Run it with --rebuild")
+    return sidecar, plan

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge.engine.layers import Layer, parse_inspector, parse_layer_lines
@@ -93,6 +94,11 @@ class Built:
     timing_cache: bytes
     calibration_table: bytes = b""
     gpu_fallback: tuple[str, ...] = ()
+
+
+def is_installed(target: Target) -> bool:
+    """Tell whether TensorRT's package is there, without importing it."""
+    return find_spec(PACKAGES[target]) is not None
 
 
 def load_tensorrt(target: Target) -> Any:  # noqa: ANN401 - a module without types

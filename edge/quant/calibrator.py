@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.engine.cuda import Device
 from edge.engine.trt_api import build
 from edge.engine.trt_hooks import Calibration
 
@@ -41,24 +43,18 @@ def build_calibrated(
     Raises:
         EdgeError: as `build` does; there is no GPU, or a picture cannot be read any more.
     """
-    from edge.engine.cuda import (  # type: ignore[import-not-found]  # noqa: PLC0415
-        Device,  # the file comes with the TensorRT engine
-    )
+    with closing(Device()) as device:
+        buffer = device.allocate((1, *contract.input_hw, 3), np.uint8)
 
-    device = Device()
-    try:
+        def upload(batch: npt.NDArray[np.uint8]) -> int:
+            buffer.host[...] = batch
+            device.upload(buffer)
+            device.synchronize()
+            return buffer.address
+
+        batches = batches_of(pictures, contract, progress)
         with device.current():  # TensorRT reads the address in the same context
-            buffer = device.allocate((1, *contract.input_hw, 3), np.uint8)
-
-            def upload(batch: npt.NDArray[np.uint8]) -> int:
-                buffer.host[...] = batch
-                buffer.upload_now()
-                return int(buffer.address)
-
-            batches = batches_of(pictures, contract, progress)
             return build(onnx_bytes, settings, progress, Calibration(batches, upload, table))
-    finally:
-        device.close()
 
 
 def batches_of(

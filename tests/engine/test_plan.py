@@ -10,10 +10,16 @@ import pytest
 from samples import PLAN, make_sidecar
 
 from edge.engine.layers import Layer, parse_inspector, parse_layer_lines
-from edge.engine.plan import check_plan, read_sidecar, sidecar_path, write_plan
+from edge.engine.plan import (
+    Machine,
+    read_plan,
+    read_sidecar,
+    sidecar_path,
+    write_plan,
+)
 from edge.errors import InputError, ModelError, PlanMismatchError
 
-HERE = {"product": "tensorrt", "tensorrt": "10.3.0", "model_sha256": "ab" * 32}
+HERE = Machine(tensorrt="10.3.0", device="Orin Nano 8GB", compute_capability="8.7")
 
 
 @pytest.fixture
@@ -30,38 +36,52 @@ def test_sidecar_survives_its_file(plan):
 
 
 def test_plan_is_taken_when_everything_fits(plan):
-    assert check_plan(plan, **HERE).device == "Orin Nano 8GB"
-    assert check_plan(plan, **{**HERE, "model_sha256": None}).precision == "int8"
+    sidecar, data = read_plan(plan, HERE)
+    assert (sidecar.device, data) == ("Orin Nano 8GB", PLAN)
+    assert read_plan(plan, HERE, model_sha256="ab" * 32)[1] == PLAN
+
+
+def test_plan_for_any_gpu_is_taken_on_each(tmp_path):
+    """A portable plan of TensorRT-RTX names no device."""
+    path = tmp_path / "model.plan"
+    write_plan(path, PLAN, make_sidecar(device=None, compute_capability=None))
+    assert read_plan(path, HERE)[1] == PLAN
 
 
 @pytest.mark.parametrize(
     ("here", "said"),
     [
         ({"tensorrt": "10.7.0"}, "it is for TensorRT 10.3.0, this is 10.7.0"),
-        ({"product": "tensorrt-rtx"}, "it is for tensorrt, this is tensorrt-rtx"),
-        ({"model_sha256": "cd" * 32}, "it was built from another model"),
+        ({"compute_capability": "11.0"},
+         "it is for compute capability 8.7, this GPU has 11.0"),
+        ({"device": "AGX Orin"}, "it was built on Orin Nano 8GB, this is AGX Orin"),
     ],
-)
+)  # fmt: skip
 def test_plan_is_refused_when_it_is_for_something_else(plan, here, said):
-    with pytest.raises(PlanMismatchError, match=f"{re.escape(said)}. Build it again"):
-        check_plan(plan, **{**HERE, **here})
+    with pytest.raises(PlanMismatchError, match=f"{re.escape(said)}. Run it with --rebuild"):
+        read_plan(plan, dataclasses.replace(HERE, **here))
+
+
+def test_plan_is_refused_when_it_is_of_another_model(plan):
+    with pytest.raises(PlanMismatchError, match="it was built from another model"):
+        read_plan(plan, HERE, model_sha256="cd" * 32)
 
 
 def test_plan_is_refused_when_a_byte_was_changed(plan):
     plan.write_bytes(PLAN[:-1] + b"!")
     with pytest.raises(PlanMismatchError, match="its bytes are not those that were built"):
-        check_plan(plan, **HERE)
+        read_plan(plan, HERE)
 
 
 def test_plan_is_refused_when_it_has_no_sidecar(plan):
     sidecar_path(plan).unlink()
     with pytest.raises(PlanMismatchError, match="has no sidecar"):
-        check_plan(plan, **HERE)
+        read_plan(plan, HERE)
 
 
 def test_missing_plan_is_no_mismatch(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        check_plan(tmp_path / "absent.plan", **HERE)
+        read_plan(tmp_path / "absent.plan", HERE)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 1}', "\x00\x01", '{"version": "x'])

@@ -10,8 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 from samples import make_contract
 
-from edge.build import BuildOptions, build_plan
-from edge.engine.plan import check_plan, read_sidecar
+from edge.build.options import BuildOptions
+from edge.build.plan import build_plan
+from edge.engine.plan import Machine, read_plan, read_sidecar
 from edge.engine.trt_api import BuildSettings, build
 from edge.errors import BuildError, CheckFailedError, EdgeError, ModelError, UnavailableError
 from edge.model.batch import Batch, open_batch
@@ -63,8 +64,8 @@ def test_bundled_models_build_in_their_precision(tmp_path, name, precision, kind
     sidecar = build_plan(load_model(resolve_model(name)), None, plan, options)
     assert types(sidecar) == {kind: 26}
     assert read_sidecar(plan).to_json() == sidecar.to_json()
-    here = {"product": "tensorrt-rtx", "tensorrt": sidecar.tensorrt}
-    assert check_plan(plan, **here, model_sha256=sidecar.model_sha256).precision == precision
+    here = Machine(sidecar.tensorrt, "any", "8.6")
+    assert read_plan(plan, here, model_sha256=sidecar.model_sha256)[0].precision == precision
 
 
 def test_int8_build_is_refused_when_the_gpu_gets_float_convolutions(tmp_path):
@@ -88,7 +89,7 @@ def test_open_batch_keeps_the_precision(tmp_path, name, precision, kind):
     options = dataclasses.replace(RTX, precision=precision, batch=Batch(1, 2, 8))
     sidecar = build_plan(load_model(resolve_model(name)), None, plan, options)
     assert types(sidecar) == {kind: 26}
-    assert read_sidecar(plan).flags["batch"] == "1:2:8"
+    assert read_sidecar(plan).flags.batch == "1:2:8"
 
 
 @pytest.mark.parametrize("batch", [None, Batch(1, 1, 8)])
@@ -103,7 +104,7 @@ def test_picked_classes_leave_every_convolution_as_it_was(tmp_path, name, precis
     assert types(sidecar) == {kind: 26}
     assert any("top/" in node for layer in sidecar.layers for node in layer.onnx)
     read = read_sidecar(plan)
-    assert (read.flags["top_k"], read.contract.output) == (3, "probabilities")
+    assert (read.flags.top_k, read.contract.output) == (3, "probabilities")
 
 
 def test_calibrator_is_refused(tmp_path, picture_folder):

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.board import SysRoot, detect_board
+from edge.board import detect_board
+from edge.build.options import check_request
 from edge.engine.child import run_in_child
-from edge.engine.plan import Sidecar, write_plan
+from edge.engine.cuda import describe_gpu
+from edge.engine.plan import Flags, Sidecar, write_plan
 from edge.engine.trt_api import (
     BuildSettings,
     Built,
@@ -26,68 +27,29 @@ from edge.engine.trt_api import (
     build,
     explain_no_calibrator,
 )
-from edge.errors import CheckFailedError, InputError, UnavailableError
+from edge.errors import CheckFailedError, UnavailableError
 from edge.files import read_bytes, sha256_bytes, write_atomic
 from edge.model.batch import open_batch
 from edge.model.fold import fold
 from edge.model.half import to_half
-from edge.model.top_k import HALF_EXACT, add_top_k, check_top_k
+from edge.model.top_k import HALF_EXACT, add_top_k
 from edge.quant.calibrator import build_calibrated
 from edge.quant.quantize import quantize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from edge.model.batch import Batch
+    from edge.board import Board, SysRoot
+    from edge.build.options import BuildOptions
+    from edge.engine.cuda import GPU
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
-
-    Progress = Callable[[str, int, int], None]
 
 log = logging.getLogger(__name__)
 
 LITTLE_MEMORY_MIB = 2048
 CALIBRATOR = "entropy2"
 """How TensorRT's own calibration chooses its ranges; the DLA takes no other."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuildOptions:
-    """What a person asks for.
-
-    Attributes:
-        target: the product that is to run the plan.
-        precision: of the convolutions.
-        workspace_mib: see `BuildSettings`.
-        optimization_level: see `BuildSettings`.
-        compute_capability: see `BuildSettings`.
-        timing_cache: file that makes the next build of a like network quicker; None keeps none.
-        batch: how many pictures at once; None is one, fixed.
-        top_k: how many classes the plan picks itself; None gives every score.
-        dla_core: the DLA that is to run what it can; None is the GPU alone.
-        calibrator: let TensorRT calibrate in the place of our own Q/DQ nodes.
-        calibration_cache: folder of its tables, which spare the next calibration of the same
-            network on the same pictures; None keeps none.
-        require_int8: fail on a GPU without fast INT8 in the place of building fp16, and on each
-            convolution that TensorRT's own calibration left in float.
-        root: where /proc and /etc are.
-        progress: called with (what is done, steps done, steps in all).
-    """
-
-    target: Target = "tensorrt"
-    precision: Precision = "int8"
-    workspace_mib: int | None = None
-    optimization_level: int | None = None
-    compute_capability: str | None = None
-    timing_cache: Path | None = None
-    batch: Batch | None = None
-    top_k: int | None = None
-    dla_core: int | None = None
-    calibrator: bool = False
-    calibration_cache: Path | None = None
-    require_int8: bool = False
-    root: SysRoot = field(default_factory=lambda: SysRoot(Path("/")))
-    progress: Progress = field(default=lambda _what, _done, _total: None)
 
 
 def build_plan(
@@ -107,11 +69,11 @@ def build_plan(
         BuildError: TensorRT gave up or was killed.
         CheckFailedError: INT8 was asked for and a convolution came out in float; names them.
     """
-    _check_request(model, calibration, options)
-    support = run_in_child(ask_support, options.target)
+    check_request(model, calibration, options)
+    support, gpu = run_in_child(_ask, options.target)
     precision = _possible_precision(model, options, support)
     _check_support(model, precision, options, support)
-    job = _Job(model, calibration, precision, options)
+    job = _Job(model, calibration, precision, options, gpu)
     network = _prepare(job, support).to_bytes()
     table = _table_path(job, network, support)
     _warn_of_little_memory(options.root)
@@ -137,6 +99,7 @@ class _Job:
     calibration: CalibrationSet | None
     precision: Precision
     options: BuildOptions
+    gpu: GPU | None
 
     @property
     def uses_calibrator(self) -> bool:
@@ -164,28 +127,30 @@ def _build(job: _Job, network: bytes, table: Path | None) -> Built:
 
 
 def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
-    model, options, calibration = job.model, job.options, job.calibration
-    board = detect_board(options.root)
-    calibrated = calibration is not None and job.precision == "int8"
+    model, options, gpu = job.model, job.options, job.gpu
+    calibration = job.calibration if job.precision == "int8" else None
     picks = options.top_k is not None
     return Sidecar(
         product=options.target,
         tensorrt=built.version,
-        device=board.module if board and options.target == "tensorrt" else None,
-        compute_capability=options.compute_capability,
+        cuda=gpu.cuda if gpu else None,
+        device=_device(gpu, detect_board(options.root)),
+        compute_capability=gpu.compute_capability if gpu else options.compute_capability,
         precision=job.precision,
+        model=options.model_source,
         model_sha256=model.sha256(),
-        calibration_sha256=calibration.sha256 if calibration and calibrated else None,
+        calibration=str(calibration.folder.absolute()) if calibration else None,
+        calibration_sha256=calibration.sha256 if calibration else None,
         plan_sha256=sha256_bytes(built.plan),
         contract=replace(model.contract, output="probabilities") if picks else model.contract,
-        flags={
-            "workspace_mib": options.workspace_mib,
-            "optimization_level": options.optimization_level,
-            "batch": str(options.batch) if options.batch else None,
-            "top_k": options.top_k,
-            "dla_core": options.dla_core,
-            "calibrator": CALIBRATOR if job.uses_calibrator else None,
-        },
+        flags=Flags(
+            workspace_mib=options.workspace_mib,
+            optimization_level=options.optimization_level,
+            batch=str(options.batch) if options.batch else None,
+            top_k=options.top_k,
+            dla_core=options.dla_core,
+            calibrator=job.uses_calibrator,
+        ),
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         build_s=build_s,
         layers=built.layers,
@@ -206,77 +171,22 @@ def _table_path(job: _Job, network: bytes, support: Support) -> Path | None:
     return folder / f"{'-'.join(parts)}.calibration"
 
 
-def _check_request(model: Model, calibration: CalibrationSet | None, options: BuildOptions) -> None:
-    refusals = [*_refusals(model, calibration, options)]
-    if options.dla_core is not None:
-        refusals = [*_dla_refusals(options), *refusals]
-    for is_so, wrong, mend in refusals:
-        if is_so:
-            raise InputError(wrong, hint=mend)
-    if options.top_k is not None:
-        check_top_k(options.top_k, model.contract)
+def _ask(target: Target) -> tuple[Support, GPU | None]:
+    """Ask TensorRT and the driver, in the child; no GPU where the plan is for another machine's."""
+    support = ask_support(target)
+    if target == "tensorrt-rtx":
+        return support, None
+    try:
+        return support, describe_gpu()
+    except UnavailableError:  # a build goes without pycuda, and the run will ask for it
+        return support, None
 
 
-def _refusals(
-    model: Model, calibration: CalibrationSet | None, options: BuildOptions
-) -> Iterator[tuple[bool, str, str]]:
-    """Yield (whether it is so, what is wrong, what to do)."""
-    name, is_int8, wants_int8 = model.contract.name, model.is_int8, options.precision == "int8"
-    yield (
-        wants_int8 and not is_int8 and calibration is None,
-        f"{name}: is fp32, INT8 wants pictures to calibrate on",
-        "Give --calib FOLDER, or a model of edge quantize",
-    )
-    yield (
-        not wants_int8 and is_int8,
-        f"{name}: is INT8 already, it cannot be built as {options.precision}",
-        "Give the fp32 model",
-    )
-    yield (
-        options.calibrator and (is_int8 or not wants_int8),
-        "--calibrator: only an fp32 model that is to become INT8 is calibrated",
-        "Leave it away",
-    )
-    yield (
-        calibration is not None and (is_int8 or not wants_int8),
-        "--calib: only an fp32 model that is to become INT8 is calibrated",
-        "Leave it away",
-    )
-    yield (
-        options.calibrator and options.top_k is not None,
-        "--calibrator: would round the class numbers of --top to 8 bits",
-        "Leave one of the two away",
-    )
-    yield (
-        options.compute_capability is not None and options.target == "tensorrt",
-        "--compute-capability: TensorRT builds for the GPU that it runs on",
-        "Leave it away, or use --target tensorrt-rtx",
-    )
-
-
-def _dla_refusals(options: BuildOptions) -> Iterator[tuple[bool, str, str]]:
-    """Yield (whether it is so, what is wrong, what to do), of a build for a DLA."""
-    yield (
-        options.target != "tensorrt",
-        "--dla: TensorRT-RTX runs on no DLA",
-        "Leave it away, or use --target tensorrt",
-    )
-    yield (
-        options.precision == "fp32",
-        "--dla: the DLA computes in int8 and fp16 only",
-        "Use --precision fp16",
-    )
-    yield (
-        options.precision == "int8" and not options.calibrator,
-        "--dla: the DLA takes its INT8 ranges from TensorRT's calibrator, not from Q/DQ nodes",
-        "Give the fp32 model with --calib FOLDER and --calibrator, or use --precision fp16",
-    )
-    batch = options.batch
-    yield (
-        batch is not None and batch.least != batch.most,
-        f"--batch {batch}: the DLA takes one number of pictures",
-        "Give three equal numbers, or leave --dla away",
-    )
+def _device(gpu: GPU | None, board: Board | None) -> str | None:
+    """Name what the plan is for: the board, because each Orin calls its GPU the same."""
+    if gpu is None:
+        return None
+    return board.module if board else gpu.name
 
 
 def _possible_precision(model: Model, options: BuildOptions, support: Support) -> Precision:

@@ -1,0 +1,97 @@
+"""Loads a plan and queues it on a stream: the one file that only a GPU can prove.
+
+Source: NVIDIA TensorRT Python API reference, `ICudaEngine` and `IExecutionContext`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from edge.engine.trt_hooks import make_log
+from edge.errors import EngineLostError, PlanMismatchError, UnavailableError
+
+if TYPE_CHECKING:
+    from edge.model.contract import Contract
+
+
+class PlanSession:
+    """A plan on the GPU; see `edge.engine.tensorrt.Session`.
+
+    CUDA's context must be current for every call, and be started before TensorRT is: without a
+    driver TensorRT crashes.
+
+    Args:
+        trt: the module of the plan's product.
+        plan: its bytes, already checked against the sidecar.
+        contract: decides the shape of the input.
+        dla_core: that the plan was built for; None where it was built for the GPU.
+
+    Raises:
+        PlanMismatchError: TensorRT refuses the plan, or it has other inputs and outputs.
+        UnavailableError: TensorRT cannot start, or the GPU has no memory for the plan.
+    """
+
+    def __init__(self, trt: Any, plan: bytes, contract: Contract, dla_core: int | None) -> None:  # noqa: ANN401 - a module without types
+        log = make_log(trt)
+        try:
+            runtime = trt.Runtime(log)
+        except TypeError as error:  # what the binding raises when the library gives no runtime
+            raise UnavailableError(
+                f"tensorrt: cannot start ({_reason(log)})", hint="Check the GPU's driver"
+            ) from error
+        if dla_core is not None:
+            runtime.DLA_core = dla_core
+        engine = runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise _misfit(f"TensorRT refuses it ({_reason(log)})")
+        self._pixels, self._scores = _find_tensors(trt, engine)
+        context = engine.create_execution_context()
+        if context is None:
+            raise UnavailableError(
+                f"tensorrt: no memory for the plan ({_reason(log)})",
+                hint="Close other programs that use the GPU",
+            )
+        shape = (1, *contract.input_hw, 3)
+        if not context.set_input_shape(self._pixels, shape):
+            raise _misfit(f"it takes no input of {shape} ({_reason(log)})")
+        self.values = math.prod(context.get_tensor_shape(self._scores))
+        self._log, self._runtime, self._engine, self._context = log, runtime, engine, context
+
+    def enqueue(self, pixels: int, scores: int, stream: int) -> None:
+        """Queue the network; returns at once."""
+        context = self._context
+        if not (
+            context.set_tensor_address(self._pixels, pixels)
+            and context.set_tensor_address(self._scores, scores)
+            and context.execute_async_v3(stream)
+        ):
+            raise EngineLostError(
+                f"tensorrt: the GPU did not take a frame ({_reason(self._log)})",
+                hint="Look into dmesg, or run with --engine openvino",
+            )
+
+    def close(self) -> None:
+        """Free the plan's memory, in the order in which TensorRT wants it."""
+        self._context = None
+        self._engine = None
+        self._runtime = None
+
+
+def _find_tensors(trt: Any, engine: Any) -> tuple[str, str]:  # noqa: ANN401 - no types
+    """Give the names of the one uint8 input and of the one float32 output."""
+    names = [engine.get_tensor_name(place) for place in range(engine.num_io_tensors)]
+    found = {(engine.get_tensor_mode(name), engine.get_tensor_dtype(name)): name for name in names}
+    pixels = found.get((trt.TensorIOMode.INPUT, trt.DataType.UINT8))
+    scores = found.get((trt.TensorIOMode.OUTPUT, trt.DataType.FLOAT))
+    if pixels is None or scores is None or len(names) != len(found) or len(found) != 2:
+        raise _misfit(f"it has other inputs and outputs than edge builds ({', '.join(names)})")
+    return pixels, scores
+
+
+def _misfit(what: str) -> PlanMismatchError:
+    return PlanMismatchError(f"the plan: {what}", hint="Run it with --rebuild")
+
+
+def _reason(log: Any) -> str:  # noqa: ANN401 - its class has no types
+    return log.errors[-1].strip().rstrip(".")[:240] if log.errors else "it gives no reason"

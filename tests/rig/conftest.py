@@ -1,0 +1,40 @@
+"""Fixtures of the rig: the real pycuda on a stand-in driver."""
+
+from __future__ import annotations
+
+import atexit
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+
+from rig.driver import Rig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def loaded_rig(tmp_path_factory) -> Rig:
+    """Give the stand-in driver, loaded before pycuda looks for one."""
+    if find_spec("pycuda") is None:
+        pytest.skip("pycuda is not installed; .ci/run builds it")
+    return Rig(tmp_path_factory.mktemp("driver"))
+
+
+@pytest.fixture
+def rig(loaded_rig, monkeypatch) -> Iterator[Rig]:
+    """Give the rig as new: nothing alive, eager, a GPU with its own memory."""
+    from edge.engine import cuda
+
+    for name in ("RIG_MODE", "RIG_FAIL", "RIG_INTEGRATED"):
+        monkeypatch.delenv(name, raising=False)
+    loaded_rig.reset()
+    yield loaded_rig
+    monkeypatch.undo()
+    assert loaded_rig.live() == (0, 0, 0)
+    if cuda._start.cache_info().currsize:
+        context = cuda._start()[1]
+        cuda._start.cache_clear()
+        atexit.unregister(context.detach)
+        context.detach()
