@@ -147,7 +147,7 @@ def test_open_lets_go_of_the_network_when_the_block_ends(failure):
 def test_open_lists_the_names_when_there_is_no_such_engine():
     with pytest.raises(InputError) as caught, open_engine("cuda", MODEL):
         pass
-    assert told(caught) == f"cuda: no such engine. Use one of: auto, {', '.join(ENGINES)}"
+    assert told(caught) == f"cuda: no such engine. Use one of: auto, tensorrt, {', '.join(ENGINES)}"
 
 
 def test_open_auto_takes_the_first_that_is_here():
