@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import threading
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
+
+
+_STARTING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ class Device:
     """
 
     def __init__(self) -> None:
-        self._driver, self._context, self.gpu = _start()
+        with _STARTING:
+            self._driver, self._context, self.gpu = _start()
         self._buffers: list[Buffer] = []
         self._events: list[Any] = []
         self._is_lost = False
@@ -168,23 +173,28 @@ class Device:
         """
         if self._stream_is_closed:
             return
-        is_told = self._is_lost
         try:
-            with self.current():
-                try:
+            if not self._is_lost:
+                with self.current():
                     self.synchronize()
-                finally:
+        finally:
+            if self._is_lost:
+                release()
+                _end_context(self._context)
+                self._drop()
+            else:
+                with self.current():
                     release()
                     self._free()
-        except EngineLostError:
-            if not is_told:
-                raise
 
     def _free(self) -> None:
         for buffer in self._buffers:
             if buffer.copy is not None:
                 buffer.copy.free()
             buffer.allocation.free()
+        self._drop()
+
+    def _drop(self) -> None:
         self._buffers.clear()
         self._events.clear()
         self._stream = None
@@ -201,7 +211,8 @@ def describe_gpu() -> GPU:
         MissingExtraError: pycuda is not installed.
         UnavailableError: there is no driver, or no GPU.
     """
-    return _start()[2]
+    with _STARTING:
+        return _start()[2]
 
 
 @functools.cache
@@ -209,7 +220,7 @@ def _start() -> tuple[Any, Any, GPU]:
     """Give pycuda's driver module, the primary context and the GPU.
 
     The context is retained once and for the life of the process, as NVIDIA's own runtime does:
-    pycuda's `detach` leaves it on the driver's stack of the thread.
+    pycuda's `detach` leaves it on the driver's stack of the thread. Call it under `_STARTING`.
     """
     driver = _load_driver()
     try:
@@ -229,6 +240,18 @@ def _start() -> tuple[Any, Any, GPU]:
         ) from error
     atexit.register(context.detach)  # pycuda's destructor calls the wrong function, and complains
     return driver, context, gpu
+
+
+def _end_context(context: Any) -> None:  # noqa: ANN401 - pycuda has no types
+    """Give up the context of a lost GPU; the next start gets a new one.
+
+    What lay on it ends with it. pycuda then frees nothing there, which would fail, or abort.
+    """
+    with _STARTING:
+        if _start.cache_info().currsize and _start()[1] is context:
+            _start.cache_clear()
+            atexit.unregister(context.detach)
+            context.detach()
 
 
 def _load_driver() -> Any:  # noqa: ANN401 - pycuda has no types

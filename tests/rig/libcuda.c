@@ -75,6 +75,13 @@ static int drop(char kind, void *at) {
     return found ? OK : INVALID_VALUE;
 }
 
+/* The end of a context takes all that is on it along, and its error. */
+static void forget(void) {
+    lost = 0;
+    for (Block *b = blocks; b < blocks + SIZE; b++)
+        if (b->kind) { free(b->at); *b = (Block){0}; }
+}
+
 static void work(Op *op) {
     if (op->event) { op->event->at_ms = clock_ms += 1; op->event->pending--; }
     else if (op->run) op->run(op->data);
@@ -131,11 +138,11 @@ int cuDevicePrimaryCtxRetain(void **out, int device) {
 }
 int cuDevicePrimaryCtxRelease_v2(int device) {
     if (!retained) return INVALID_CONTEXT;
-    retained--;
+    if (!--retained) forget();
     return device;
 }
 int cuCtxPushCurrent_v2(void *wanted) {
-    MAY_FAIL;
+    if (!lost) MAY_FAIL; /* a lost GPU's context can still be pushed */
     if (depth == DEPTH || !retained) return INVALID_CONTEXT;
     stack[depth++] = wanted;
     return OK;
@@ -229,8 +236,4 @@ void rig_live(int *memory, int *streams, int *events) {
 }
 int rig_holds(const void *at, size_t size) { return find('*', at, size) != NULL; }
 void rig_count_anew(void) { calls_of_failing = 0; }
-void rig_reset(void) {
-    depth = calls_of_failing = lost = 0;
-    for (Block *b = blocks; b < blocks + SIZE; b++)
-        if (b->kind) { free(b->at); *b = (Block){0}; }
-}
+void rig_reset(void) { forget(); depth = calls_of_failing = retained = 0; }

@@ -268,8 +268,13 @@ def test_lost_gpu_is_told_once(rig, monkeypatch):
         _pass(engine)
     with pytest.raises(EngineLostError):
         submit(engine, 1)
+    monkeypatch.delenv("RIG_FAIL")
     engine.close()
-    rig.reset()
+    assert rig.live() == (0, 0, 0)
+    again = open_echo(rig)
+    submit(again, 3)
+    assert collect(again) == echo_of(3)
+    again.close()
 
 
 @pytest.mark.parametrize("call", ["cuMemAlloc", "cuMemHostAlloc"])
