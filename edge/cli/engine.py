@@ -15,9 +15,11 @@ from edge.build.options import BuildOptions, model_source, options_of
 from edge.build.plan import build_plan
 from edge.cli.progress import phases
 from edge.engine.base import AUTO, TENSORRT, open_engine
+from edge.engine.child import run_in_child
+from edge.engine.cuda import describe_gpu
 from edge.engine.plan import read_sidecar, sidecar_path
 from edge.engine.tensorrt import open_plan
-from edge.engine.trt_api import is_installed
+from edge.engine.trt_api import is_installed, load_tensorrt
 from edge.errors import (
     BuildError,
     EngineLostError,
@@ -179,11 +181,14 @@ def _build(path: Path, asked: Asked) -> None:
         if sidecar.calibration is not None:
             calibration = open_calibration_set(Path(sidecar.calibration))
     else:
-        log.warning("%s: building its plan for this GPU, once", asked.model)
         options = BuildOptions(
             precision="int8" if model.is_int8 else "fp32",
             timing_cache=user_folder("cache") / "timing.cache",
             model_source=model_source(asked.model),
         )
+    load_tensorrt(options.target)
+    run_in_child(describe_gpu)  # the build would do without it, the run would not
+    if asked.plan is None:
+        log.warning("%s: building its plan for this GPU, once", asked.model)
     with phases() as progress:
         build_plan(model, calibration, path, replace(options, root=asked.root, progress=progress))

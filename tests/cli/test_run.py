@@ -9,10 +9,11 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from boards import make_board
-from samples import cut, make_picture, make_video
+from samples import ROOT, cut, make_picture, make_video
 
 from edge.model.onnx_file import save_model
 
@@ -150,3 +151,43 @@ def read_terminal(terminal):
         return os.read(terminal, 65536)
     except OSError:
         return b""
+
+
+def test_gpu_engine_says_what_is_missing(edge, small_onnx, picture_folder):
+    done = edge("run", picture_folder, "--model", small_onnx, "--engine", "tensorrt")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "edge: tensorrt: not on this machine."
+        " On a Jetson run: sudo apt install nvidia-jetpack, then ./install.sh\n"
+    )
+
+
+@pytest.fixture
+def beside_tensorrt():
+    """Give the environment of a machine that has TensorRT, and no pycuda."""
+    if find_spec("pycuda"):
+        pytest.skip("pycuda is installed")
+    paths = (str(ROOT / "tests" / "fakes"), os.environ.get("PYTHONPATH"))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def test_gpu_engine_names_the_command_that_installs_pycuda(
+    edge, small_onnx, picture_folder, beside_tensorrt
+):
+    words = ("run", picture_folder, "--model", small_onnx, "--engine", "tensorrt")
+    done = edge(*words, env=beside_tensorrt)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"edge: pycuda: not installed. Install it with: {sys.executable} -m pip install"
+        " 'edge[jetson]'\n"
+    )
+
+
+def test_auto_runs_on_the_cpu_where_pycuda_is_missing_and_says_so(
+    edge, small_onnx, picture_folder, beside_tensorrt
+):
+    done = edge("run", picture_folder.name, "--model", small_onnx, env=beside_tensorrt)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "pictures · small · openvino")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edge: pycuda: not installed.")
+    assert line.endswith("Going on with the CPU")
