@@ -176,7 +176,9 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
             numpy_helper.to_array(item)  # the checker lets bytes pass that do not fill the shape
         checker.check_model(proto, full_check=False)
         shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
-    except (checker.ValidationError, shape_inference.InferenceError, ValueError) as error:
+    except (
+        checker.ValidationError, shape_inference.InferenceError, ValueError, TypeError
+    ) as error:  # fmt: skip
         raise ModelError(
             f"{origin}: the network is inconsistent ({_first_line(error)})",
             hint="Export it again and check it with onnx.checker",

@@ -70,6 +70,12 @@ def test_load_gives_a_model_or_one_line_whichever_byte_is_damaged(file, place, v
         assert load_model(file).contract.labels
 
 
+def test_load_refuses_a_weight_without_a_type(file):
+    proto = onnx.ModelProto.FromString(GOOD)
+    proto.graph.initializer[0].data_type = TensorProto.UNDEFINED
+    assert "the network is inconsistent" in refusal(file, proto.SerializeToString())
+
+
 def test_load_refuses_a_name_that_is_not_utf8(file):
     """Protobuf gives such a name as bytes, which onnx itself does not take."""
     line = refusal(file, GOOD.replace(b"Flatten", b"Flat\xffen"))
