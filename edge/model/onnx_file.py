@@ -177,7 +177,7 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
         checker.check_model(proto, full_check=False)
         shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
     except (
-        checker.ValidationError, shape_inference.InferenceError, ValueError, TypeError
+        checker.ValidationError, shape_inference.InferenceError, ValueError, TypeError, KeyError
     ) as error:  # fmt: skip
         raise ModelError(
             f"{origin}: the network is inconsistent ({_first_line(error)})",

@@ -70,9 +70,10 @@ def test_load_gives_a_model_or_one_line_whichever_byte_is_damaged(file, place, v
         assert load_model(file).contract.labels
 
 
-def test_load_refuses_a_weight_without_a_type(file):
+@pytest.mark.parametrize("data_type", [TensorProto.UNDEFINED, 99])
+def test_load_refuses_a_weight_whose_type_is_none(file, data_type):
     proto = onnx.ModelProto.FromString(GOOD)
-    proto.graph.initializer[0].data_type = TensorProto.UNDEFINED
+    proto.graph.initializer[0].data_type = data_type
     assert "the network is inconsistent" in refusal(file, proto.SerializeToString())
 
 
