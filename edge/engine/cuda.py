@@ -74,9 +74,9 @@ class Device:
             self._driver, self._context, self.gpu = _start()
         self._buffers: list[Buffer] = []
         self._events: list[Any] = []
-        self._is_lost = False
+        self._is_lost = self._is_closed = False
         with self.current():
-            self._stream = self._driver.Stream()
+            self._stream: Any = self._driver.Stream()
 
     @property
     def stream(self) -> int:
@@ -91,7 +91,7 @@ class Device:
             EngineLostError: the GPU failed, or the device is closed.
             UnavailableError: it has no memory left.
         """
-        if self._stream_is_closed:
+        if self._is_closed:
             raise EngineLostError("cuda: the device is closed", hint="Open the engine again")
         try:
             self._context.push()
@@ -171,7 +171,7 @@ class Device:
         Raises:
             EngineLostError: the GPU was lost, and nobody was told yet.
         """
-        if self._stream_is_closed:
+        if self._is_closed:
             return
         try:
             if not self._is_lost:
@@ -198,10 +198,7 @@ class Device:
         self._buffers.clear()
         self._events.clear()
         self._stream = None
-
-    @property
-    def _stream_is_closed(self) -> bool:
-        return getattr(self, "_stream", self) is None
+        self._is_closed = True
 
 
 def describe_gpu() -> GPU:
