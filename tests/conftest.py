@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from edge.model.onnx_file import Model
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C: a shell that starts the tests behind itself has it ignored, in children too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

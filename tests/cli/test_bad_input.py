@@ -54,7 +54,7 @@ BAD = {
     "run good --model unknown.onnx": f"unknown.onnx: {UNKNOWN_OP}",
     "run good --model empty": f"empty: {IS_FOLDER}",
     "run good --engine nonsense": "nonsense: no such engine."
-    f" Use one of: auto, {', '.join(ENGINES)}",
+    f" Use one of: auto, tensorrt, {', '.join(ENGINES)}",
     "run good --engine null --json no/out.jsonl": f"no/out.jsonl: {NO_FILE}",
     "run good --engine null --json empty": f"empty: {IS_FOLDER}",
     "quantize absent.onnx --calib good -o out.onnx": f"absent.onnx: {NO_FILE}",
