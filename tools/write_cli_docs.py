@@ -20,8 +20,8 @@ COLUMNS = 90
 PREAMBLE = """# Command line
 
 Written by `tools/write_cli_docs.py` from `edge --help` and its kin. Exit codes: 0 done; 1 what was
-given cannot be used, or this machine lacks something (one line says what to do); 2 usage; 70 a bug
-in edge; 130 interrupted.
+given cannot be used, or this machine lacks something (one line says what to do); 2 usage; 3 it ran,
+and the answer is no; 70 a bug in edge; 130 interrupted.
 """
 
 

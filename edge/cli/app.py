@@ -19,12 +19,14 @@ COMMANDS = {
     "models": "edge.cli.models:models",
     "quantize": "edge.cli.quantize:quantize",
     "run": "edge.cli.run:run",
+    "selftest": "edge.cli.selftest:selftest",
 }
 SUMMARIES = {
     "build": "Build a TensorRT plan from a model.",
     "models": "List, show, fetch and import models.",
     "quantize": "Turn an fp32 model into an INT8 model.",
     "run": "Classify what a camera, a video or pictures show.",
+    "selftest": "Check what of edge works on this machine.",
 }
 EXIT_REFUSED = 1
 EXIT_CHECK_FAILED = 3

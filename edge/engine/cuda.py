@@ -158,6 +158,11 @@ class Device:
         """Give the GPU's time between two events that have happened."""
         return round(float(start.time_till(end)) * 1e6)
 
+    def used_memory_bytes(self) -> int:
+        """Tell how much of the GPU's memory is in use, by anybody."""
+        free_bytes, total_bytes = self._driver.mem_get_info()
+        return int(total_bytes) - int(free_bytes)
+
     def synchronize(self) -> None:
         """Wait until all that was queued is done."""
         self._stream.synchronize()
@@ -199,6 +204,21 @@ class Device:
         self._events.clear()
         self._stream = None
         self._is_closed = True
+
+
+def used_memory_bytes() -> int:
+    """Tell how much of the GPU's memory is in use, by anybody; on a Jetson, of the board's.
+
+    Raises:
+        EngineLostError: the GPU failed.
+        MissingExtraError, UnavailableError: see `describe_gpu`.
+    """
+    device = Device()
+    try:
+        with device.current():
+            return device.used_memory_bytes()
+    finally:
+        device.close()
 
 
 def describe_gpu() -> GPU:

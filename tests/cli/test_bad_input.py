@@ -87,6 +87,9 @@ BAD = {
     "models import small.onnx -o out.onnx": "small.onnx: carries its contract already."
     " Use it as it is, with --model",
     "models import bare.onnx --labels labels.txt -o no/out.onnx": f"no/out.onnx: {NO_FILE}",
+    "selftest --engine null": "null: cannot be tested. Use one of: auto, tensorrt, openvino",
+    "selftest --json no/report.json": f"no/report.json: {NO_FILE}",
+    "selftest --json empty": f"empty: {IS_FOLDER}",
 }
 FULL_DISK = {
     "quantize small.onnx --calib good -o out.onnx": f"out.onnx: {TOO_LARGE}",

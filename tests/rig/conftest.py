@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import json
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
+from samples import ROOT
 
 from rig.driver import Rig
 
@@ -38,3 +41,21 @@ def rig(loaded_rig, monkeypatch) -> Iterator[Rig]:
         cuda._start.cache_clear()
         atexit.unregister(context.detach)
         context.detach()
+
+
+@pytest.fixture
+def gpu(rig, edge):
+    """Give a function that runs the command line on a machine with the stand-ins."""
+
+    def run(*words: object, rig_mode: dict | None = None, **machine: object):
+        paths = [ROOT / "tests" / "fakes", os.environ.get("PYTHONPATH", "")]
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(str(path) for path in paths if path),
+            "LD_LIBRARY_PATH": str(rig.folder),
+            "FAKE_TENSORRT": json.dumps(machine),
+            **(rig_mode or {}),
+        }
+        return edge(*words, env=env)
+
+    return run

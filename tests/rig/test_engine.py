@@ -11,7 +11,7 @@ import tracemalloc
 import pytest
 from doubles import DEADLINE_S
 
-from edge.engine.cuda import Device, describe_gpu
+from edge.engine.cuda import Device, describe_gpu, used_memory_bytes
 from edge.errors import EdgeError, EngineLostError, UnavailableError
 from rig.echo import collect, echo_of, open_echo, submit
 
@@ -201,6 +201,16 @@ def test_gpu_is_described():
     gpu = describe_gpu()
     assert (gpu.name, gpu.compute_capability, gpu.cuda) == ("stand-in", "8.7", "12.6")
     assert not gpu.is_integrated
+
+
+def test_used_memory_is_that_of_everybody(rig):
+    assert used_memory_bytes() == 0
+    device = Device()
+    device.allocate((1000,), "uint8")
+    assert used_memory_bytes() == 2000  # the host's side and the GPU's
+    device.close()
+    assert used_memory_bytes() == 0
+    assert rig.live() == (0, 0, 0)
 
 
 OPENING = {

@@ -7,29 +7,11 @@ import os
 import re
 
 import pytest
-from samples import ROOT, make_video
+from samples import make_video
 
 from edge.model.onnx_file import save_model
 
 pytestmark = pytest.mark.rig
-
-
-@pytest.fixture
-def gpu(rig, edge):
-    """Give a function that runs the command line on a machine with the stand-ins."""
-
-    def run(*words: object, rig_mode: dict | None = None, **machine: object):
-        paths = [ROOT / "tests" / "fakes", os.environ.get("PYTHONPATH", "")]
-        env = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(str(path) for path in paths if path),
-            "LD_LIBRARY_PATH": str(rig.folder),
-            "FAKE_TENSORRT": json.dumps(machine),
-            **(rig_mode or {}),
-        }
-        return edge(*words, env=env)
-
-    return run
 
 
 @pytest.fixture

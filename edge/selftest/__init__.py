@@ -1,0 +1,1 @@
+"""The proof on a new machine: every model, precision, camera and rail."""

@@ -1,0 +1,156 @@
+"""Checks of what is around the engine: the demo, a camera, the power rails; and the machine."""
+
+from __future__ import annotations
+
+import platform
+import re
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from edge.board import Board, detect_board
+from edge.camera.base import open_source
+from edge.camera.capture import Capture
+from edge.errors import CheckFailedError, MissingExtraError, UnavailableError
+from edge.loop import LoopOptions, run_loop
+from edge.record import Unavailable
+from edge.telemetry.rails import find_meter, find_rails
+
+if TYPE_CHECKING:
+    from edge.board import SysRoot
+    from edge.selftest.networks import Opener
+
+DEMO = "demo"
+DEMO_SECONDS = 2.0
+DEMO_LABEL = "cat"
+"""What the first photograph of `calib/demo.toml` shows, which plays for three seconds."""
+CAMERA_WAIT_S = 10.0
+POWER_READINGS = 10
+POWER_EVERY_S = 0.1
+POWER_MW = (100.0, 1_000_000.0)
+"""What a whole board or package may draw: from a Nano asleep to a large server."""
+PACKAGES = (
+    "numpy", "onnx", "openvino", "opencv-python", "pycuda", "scikit-image", "tensorrt",
+    "tensorrt-rtx-cu13",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What was tested on.
+
+    Attributes:
+        board: the Jetson; None elsewhere.
+        cpu: its name, or the architecture where it tells none.
+        architecture: "aarch64".
+        system: the kernel's name and release.
+        versions: package to version; None where it is not installed by pip or tells none.
+    """
+
+    board: Board | None
+    cpu: str
+    architecture: str
+    system: str
+    versions: dict[str, str | None]
+
+
+def describe_machine(root: SysRoot) -> Machine:
+    """Tell what this machine is, without importing anything heavy."""
+    named = re.search(r"model name\s*:\s*(.+)", root.read_text("proc/cpuinfo") or "")
+    return Machine(
+        board=detect_board(root),
+        cpu=named[1] if named else platform.machine(),
+        architecture=platform.machine(),
+        system=f"{platform.system()} {platform.release()}",
+        versions={"python": platform.python_version(), **{n: _version(n) for n in PACKAGES}},
+    )
+
+
+def check_demo(opener: Opener) -> str | Unavailable:
+    """Run the demo through capture, loop and engine, and find the cat.
+
+    Raises:
+        EdgeError: something on the way failed, or the answer is another one.
+    """
+    try:
+        with (
+            opener() as (engine, contract),
+            open_source(DEMO) as source,
+            Capture(source) as capture,
+        ):
+            options = LoopOptions(
+                read_power=lambda: Unavailable("not asked for"), seconds=DEMO_SECONDS
+            )
+            summary = run_loop(capture, engine, contract, [], options)
+    except MissingExtraError as error:
+        return Unavailable(str(error))
+    seen = summary.seen[0] if summary.seen else None
+    if seen is None or seen.label != DEMO_LABEL:
+        raise CheckFailedError(
+            f"{seen.what} was named {seen.label}" if seen else "no frame came through",
+            hint=f"Look at edge run {DEMO}",
+        )
+    frames, dropped = summary.final.frames, summary.final.dropped
+    return (
+        f"{frames} frames in {DEMO_SECONDS:g} s, {dropped} dropped;"
+        f" {seen.what} named {seen.label} in {seen.share:.0%}"
+    )
+
+
+def check_camera(root: SysRoot) -> str | Unavailable:
+    """Take one frame of the first camera.
+
+    Raises:
+        EdgeError: there is a camera, and it gave no picture.
+    """
+    devices = [path.name for path in root.glob("dev/video*")]
+    if not devices:
+        return Unavailable("no camera: there is no /dev/video*")
+    name = f"/dev/{min(devices, key=lambda device: (len(device), device))}"
+    try:
+        with open_source(name) as source, Capture(source) as capture:
+            frame = capture.take(CAMERA_WAIT_S)
+    except UnavailableError as error:
+        return Unavailable(str(error))
+    if frame is None:
+        raise CheckFailedError(
+            f"{name}: gave no picture in {CAMERA_WAIT_S:g} s", hint=f"Look at edge run {name}"
+        )
+    height, width, _ = frame.pixels.shape
+    if frame.pixels.min() == frame.pixels.max():
+        raise CheckFailedError(f"{name}: gave a blank picture", hint="Take its cap off")
+    return f"{name}: a picture of {width} x {height}"
+
+
+def check_power(root: SysRoot) -> str | Unavailable:
+    """Read this machine's total power for a second.
+
+    Raises:
+        CheckFailedError: there is a meter, and what it says cannot be.
+    """
+    meter = find_meter(root)
+    if isinstance(meter, Unavailable):
+        return meter
+    readings = []
+    for _ in range(POWER_READINGS):
+        power_mw = meter.read_mw(time.monotonic_ns())
+        if power_mw is not None:
+            readings.append(power_mw)
+        time.sleep(POWER_EVERY_S)
+    rails = find_rails(root)
+    found = f"; rails found: {', '.join(rails)}" if rails else ""
+    if not readings:
+        raise CheckFailedError(f"{meter.total}: gives no reading{found}", hint="Look into dmesg")
+    low_mw, high_mw = min(readings), max(readings)
+    said = f"{meter.total}: {low_mw / 1000:.2f} to {high_mw / 1000:.2f} W{found}"
+    if not POWER_MW[0] <= low_mw <= high_mw <= POWER_MW[1]:
+        raise CheckFailedError(f"{said}, which cannot be", hint="Report it with the file of --json")
+    return said
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
