@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -9,7 +10,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.model.fold import fold
 from edge.model.onnx_file import Model, with_contract
+from edge.quant.network import read_network
+from edge.quant.qdq import write_qdq
+from edge.quant.ranges import measure_ranges
+from edge.quant.reconstruct import round_to_nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 
     from edge.errors import EdgeError
     from edge.model.contract import Contract
+    from edge.quant.network import Network
 
 
 def told(caught: pytest.ExceptionInfo[EdgeError]) -> str:
@@ -83,6 +90,31 @@ def make_classifier(
     )
     opsets = [helper.make_opsetid("", 17)]
     return with_contract(helper.make_model(graph, opset_imports=opsets, ir_version=8), contract)
+
+
+def make_int8(model: Model) -> Model:
+    """Make the int8 form with ranges of four pictures and nearest weights."""
+    height, _ = model.contract.input_hw
+    return write_qdq(prepare_int8(model, make_views(4, side=height)))
+
+
+def prepare_int8(
+    model: Model, views: npt.NDArray[np.uint8], *, all_levels: bool = False
+) -> Network:
+    """Round a network without any search: the largest values as ranges, nearest weights."""
+    folded = fold(model)
+    network = read_network(folded)
+    pairs = ((Path(f"{number}.png"), view) for number, view in enumerate(views))
+    ranges = measure_ranges(folded, list(network.sites), pairs, (), lambda _done: None)
+    reaches = {name: float(values.max()) for name, values in ranges.items()}
+    for group in network.groups():
+        for site in group:
+            if not all_levels:
+                site.barrier = site.barrier or "half is asked for"
+            site.step = max(reaches[one.tensor] for one in group) / site.bounds[1]
+    for conv in network.convs.values():
+        round_to_nearest(conv)
+    return network
 
 
 def run_onnx(model: Model, feeds: npt.NDArray[np.generic], tensor: str = "scores") -> npt.NDArray:

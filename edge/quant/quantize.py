@@ -2,26 +2,70 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.engine.probe import TensorProbe
-from edge.errors import ModelError
+from edge.errors import InputError, ModelError
 from edge.model.fold import fold
-from edge.quant.qdq import insert_qdq, quantized_convs, tensors_to_measure
-from edge.quant.ranges import RangeObserver
+from edge.quant.equalize import equalize
+from edge.quant.margins import USUAL, choose_steps, set_steps
+from edge.quant.network import read_network
+from edge.quant.qdq import write_qdq
+from edge.quant.ranges import measure_ranges
+from edge.quant.reconstruct import reconstruct
+from edge.quant.simulate import simulate
+from edge.quant.twice import can_be_doubled, double
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
 
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
+    from edge.quant.network import Network
 
+    Pictures = list[npt.NDArray[np.uint8]]
 
 FIRST_OPSET = 13
 """The first one whose DequantizeLinear takes a scale a channel."""
+
+FEWEST_TO_JUDGE = 16
+"""Pictures below which a part of them says nothing about ranges."""
+
+WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
+HALF = "half of the levels was asked for"
+
+JUDGES = 32
+"""Most pictures that ranges are judged by."""
+
+WORTH_DOUBLING = 0.0002
+"""Divergence in nats a picture from which an activation is worth a second copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuantOptions:
+    """What a person may choose.
+
+    Attributes:
+        fast: a quarter of the pictures for the weights, and no search for the ranges.
+        all_levels: activations behind a Relu use all 256 levels, not the upper 128 alone, and
+            the worst ones 511. TensorRT runs it as it is; the zero of such an activation is
+            the lowest level, which an engine that rewrites int8 must know.
+        keep_float: names of convolutions that stay float.
+    """
+
+    fast: bool = False
+    all_levels: bool = False
+    keep_float: tuple[str, ...] = ()
+
+    @property
+    def rounding_pictures(self) -> int:
+        """Most pictures that weights are fitted on."""
+        return 48 if self.fast else 200
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,34 +74,84 @@ class Quantized:
 
     Attributes:
         model: int8, with pixels as its input.
-        ranges: tensor name to the chosen range.
+        ranges: activation to the largest value that it can hold.
         int8_convs: how many convolutions run in INT8.
         float_ops: operators with weights that stay float, by name; empty for SqueezeNet.
+        halved: activation to the reason why it has half of the levels only.
+        doubled: activations whose channels are computed twice.
     """
 
     model: Model
     ranges: dict[str, float]
     int8_convs: int
     float_ops: tuple[str, ...]
+    halved: dict[str, str] = field(default_factory=dict)
+    doubled: tuple[str, ...] = ()
 
 
 def quantize(
-    model: Model, calibration: CalibrationSet, *, progress: Callable[[int], None]
+    model: Model,
+    calibration: CalibrationSet,
+    *,
+    progress: Callable[[int], None],
+    options: QuantOptions = QuantOptions(),
 ) -> Quantized:
     """Quantise the convolutions of a model.
 
-    One pass over the pictures in memory that does not grow with their number; ranges have the
-    least squared error tensor by tensor, weights are rounded to the nearest level.
+    One pass measures ranges in memory that does not grow with the pictures; up to 200 of them are
+    then kept as bytes to choose steps and to round the weights.
 
     Args:
         model: fp32.
         calibration: the pictures.
-        progress: called with the count of pictures done.
+        progress: called with the count of pictures done; all of them at the end.
+        options: what a person may choose.
 
     Raises:
+        InputError: a convolution that is to stay float is not there.
         ModelError: the model is int8 already, has no convolution, or gives values that are
             not finite.
     """
+    _check_model(model)
+    folded = fold(model)
+    network = read_network(folded, options.keep_float)
+    _check_convs(folded, network, options)
+    if not options.all_levels:
+        for site in network.sites.values():
+            site.barrier = site.barrier or HALF
+    total = len(calibration.files)
+    counter = _Counter(total, progress)
+    passed = counter.part(0.0, 0.2)
+    judged = not options.fast and total >= FEWEST_TO_JUDGE
+    apart = _evenly(total, min(JUDGES, total // 4)) if judged else set()
+    maxima = measure_ranges(
+        folded,
+        list(network.sites),
+        zip(calibration.files, calibration.views(model.contract), strict=True),
+        apart,
+        lambda done: passed(done / total),
+    )
+    reaches = equalize(network, maxima)
+    target = simulate(network)
+    set_steps(network, reaches, USUAL)
+    doubled: tuple[str, ...] = ()
+    if apart:
+        judges = _keep(calibration, model, apart)
+        harms = choose_steps(network, reaches, judges, counter.part(0.2, 0.5))
+        doubled = _double_the_worst(network, harms)
+    kept = _keep(calibration, model, _evenly(total, options.rounding_pictures))
+    reconstruct(network, target, kept, counter.part(0.5 if apart else 0.2, 1.0))
+    return Quantized(
+        model=write_qdq(network),
+        ranges={site.tensor: site.step * site.bounds[1] for site in network.sites.values()},
+        int8_convs=len(network.convs),
+        float_ops=_float_ops(folded, network),
+        halved={site.tensor: site.barrier for site in network.sites.values() if site.barrier},
+        doubled=doubled,
+    )
+
+
+def _check_model(model: Model) -> None:
     name = model.contract.name
     if model.is_int8:
         raise ModelError(f"{name}: is quantised already", hint="Give the fp32 model")
@@ -67,30 +161,67 @@ def quantize(
             f"{name}: has opset {opset}, quantising wants {FIRST_OPSET} or newer",
             hint="Export it again with a newer opset",
         )
-    folded = fold(model)
-    convs = quantized_convs(folded)
-    if not convs:
+
+
+def _check_convs(folded: Model, network: Network, options: QuantOptions) -> None:
+    name = folded.contract.name
+    known = {str(n.name or n.output[0]) for n in folded.proto.graph.node if n.op_type == "Conv"}
+    strange = [label for label in options.keep_float if label not in known]
+    if strange:
+        raise InputError(
+            f"{name}: has no convolution {strange[0]}",
+            hint=f"Give one of {', '.join(sorted(known)[:8])}",
+        )
+    if not network.convs:
         raise ModelError(
             f"{name}: has no convolution to quantise", hint="Give a convolutional classifier"
         )
-    names = tensors_to_measure(folded)
-    probe = TensorProbe(folded, names)
-    observers = {tensor: RangeObserver() for tensor in names}
-    for done, view in enumerate(calibration.views(model.contract), start=1):
-        for tensor, values in probe.read(view).items():
-            if not np.isfinite(values).all():
-                raise ModelError(
-                    f"{name}: tensor {tensor} is not finite on {calibration.files[done - 1]}",
-                    hint="Check the weights of the model",
-                )
-            observers[tensor].add(values)
-        progress(done)
-    ranges = {tensor: observer.best_range() for tensor, observer in observers.items()}
-    weighted = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-    int8_outputs = {node.output[0] for node in convs}  # names may be left out, outputs not
-    float_ops = tuple(
+
+
+def _evenly(total: int, most: int) -> set[int]:
+    """Choose up to `most` numbers below `total`, evenly spread."""
+    return {round(place) for place in np.linspace(0, total - 1, min(most, total))}
+
+
+def _keep(calibration: CalibrationSet, model: Model, numbers: set[int]) -> Pictures:
+    """Give some of the pictures as the network sees them."""
+    views = enumerate(calibration.views(model.contract))
+    return [view.copy() for number, view in views if number in numbers]
+
+
+def _double_the_worst(network: Network, harms: Mapping[str, float]) -> tuple[str, ...]:
+    """Give those activations more levels whose rounding harms the output most."""
+    worst = [
+        site
+        for site in network.sites.values()
+        if harms[site.tensor] > WORTH_DOUBLING and can_be_doubled(network, site)
+    ]
+    for site in worst:
+        double(network, site)
+    return tuple(site.tensor for site in worst)
+
+
+def _float_ops(folded: Model, network: Network) -> tuple[str, ...]:
+    return tuple(
         f"{node.op_type} {node.name or node.output[0]}"
         for node in folded.proto.graph.node
-        if node.op_type in weighted and node.output[0] not in int8_outputs
+        if node.op_type in WEIGHTED and node.output[0] not in network.convs
     )
-    return Quantized(insert_qdq(folded, ranges), ranges, len(convs), float_ops)
+
+
+class _Counter:
+    """Tells how far the whole is, in pictures."""
+
+    def __init__(self, total: int, progress: Callable[[int], None]) -> None:
+        self._total = total
+        self._told = 0
+        self._progress = progress
+
+    def part(self, first: float, last: float) -> Callable[[float], None]:
+        """Give the function to call with the share done of a part of the whole."""
+        return lambda share: self._show(first + (last - first) * share)
+
+    def _show(self, share: float) -> None:
+        while self._told < int(share * self._total + 1e-9):
+            self._told += 1
+            self._progress(self._told)

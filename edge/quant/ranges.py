@@ -1,54 +1,64 @@
-"""Activation ranges from a stream of tensors, in memory that does not grow with it."""
+"""The largest magnitudes of activations, channel by channel, in one pass over the pictures."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 
-from edge.model.weights import LEVELS
+from edge.engine.probe import TensorProbe
+from edge.errors import ModelError
 
-BINS = 2048
-_FIRST_REACH = 1e-3 * 2.0**-64  # a tensor that stays below counts as zero
-_CANDIDATES = 128
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from edge.model.onnx_file import Model
+
+    Array = npt.NDArray[np.float64]
 
 
-class RangeObserver:
-    """A histogram of magnitudes whose reach doubles when a larger value comes."""
+def measure_ranges(
+    model: Model,
+    tensors: Sequence[str],
+    pictures: Iterable[tuple[Path, npt.NDArray[np.uint8]]],
+    apart: Container[int],
+    progress: Callable[[int], None],
+) -> dict[str, Array]:
+    """Give the largest magnitude of each channel, tensor to float64 (C,).
 
-    def __init__(self) -> None:
-        self.largest = 0.0
-        self._reach = _FIRST_REACH
-        self._counts = np.zeros(BINS, dtype=np.int64)
+    Memory does not grow with the number of pictures.
 
-    def add(self, values: npt.NDArray[np.float32]) -> None:
-        """Count the magnitudes of a tensor of any shape; all must be finite."""
-        magnitudes = np.abs(values).ravel()
-        largest = float(magnitudes.max(initial=0.0))
-        self.largest = max(self.largest, largest)
-        while self._reach < largest:
-            pairs = self._counts.reshape(-1, 2).sum(axis=1)
-            self._counts = np.concatenate([pairs, np.zeros(BINS // 2, dtype=np.int64)])
-            self._reach *= 2
-        bins = np.minimum((magnitudes * (BINS / self._reach)).astype(np.int64), BINS - 1)
-        self._counts += np.bincount(bins, minlength=BINS)
+    Args:
+        model: folded, float.
+        tensors: what to measure, each (1, C, ...).
+        pictures: file and what the network sees of it, uint8 (H, W, 3).
+        apart: numbers of pictures, from 0, that are checked and not counted.
+        progress: called with the count of pictures done.
 
-    def best_range(self) -> float:
-        """Give the range whose symmetric int8 has the least squared error.
+    Raises:
+        ModelError: a value is not finite; names the tensor and the picture.
+    """
+    probe = TensorProbe(model, tensors)
+    ranges: dict[str, Array] = {}
+    for number, (path, view) in enumerate(pictures):
+        for tensor, values in probe.read(view).items():
+            largest = channel_maxima(values)
+            if not np.isfinite(largest).all():
+                raise ModelError(
+                    f"{model.contract.name}: tensor {tensor} is not finite on {path}",
+                    hint="Check the weights of the model",
+                )
+            if number in apart:
+                continue
+            ranges[tensor] = np.maximum(ranges.get(tensor, 0.0), largest)
+        progress(number + 1)
+    return ranges
 
-        Values above the range are clipped to it; below it the rounding error is uniform, with
-        variance step^2 / 12. A tensor that was always zero gets the range 1.
-        """
-        if self.largest <= _FIRST_REACH:
-            return 1.0
-        width = self._reach / BINS
-        centres = (np.arange(BINS) + 0.5) * width
-        counts = self._counts.astype(np.float64)
-        counts[0] = 0.0  # zeros, which most of a ReLU's output is, have no rounding error
-        best, least = self.largest, np.inf
-        for candidate in np.linspace(self.largest / _CANDIDATES, self.largest, _CANDIDATES):
-            clipped = np.maximum(centres - candidate, 0.0)
-            rounding = (candidate / LEVELS) ** 2 / 12
-            error = float((counts * np.where(clipped > 0, clipped**2, rounding)).sum())
-            if error < least:
-                best, least = float(candidate), error
-        return best
+
+def channel_maxima(values: npt.NDArray[np.float32]) -> Array:
+    """Give the largest magnitude of each channel of (1, C, ...); not a number where one is."""
+    flat = values.reshape(values.shape[1], -1)
+    return np.asarray(np.maximum(flat.max(axis=1), -flat.min(axis=1)), dtype=np.float64)

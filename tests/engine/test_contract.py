@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from networks import make_classifier, make_views, told
+from networks import make_classifier, make_int8, make_views, told
 from onnx import TensorProto, helper
 from samples import make_contract
 
 from edge.engine.base import AUTO_ORDER, ENGINES, open_engine
 from edge.errors import InputError, MissingExtraError, ModelError, UnavailableError
-from edge.model.fold import fold
-from edge.quant.qdq import insert_qdq, tensors_to_measure
 
 if TYPE_CHECKING:
     from edge.model.onnx_file import Model
@@ -25,8 +23,7 @@ MODEL = make_classifier(make_contract())
 
 
 def int8_model() -> Model:
-    folded = fold(MODEL)
-    return insert_qdq(folded, dict.fromkeys(tensors_to_measure(folded), 8.0))
+    return make_int8(MODEL)
 
 
 def opened(name: str, model: Model, stack: ExitStack):

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import make_classifier, told
+from networks import make_classifier, make_int8, told
 from onnx import TensorProto, helper
 from samples import make_contract
 from strategies import QUICK
@@ -25,7 +25,6 @@ from edge.model.onnx_file import (
 )
 from edge.model.squeezenet import build_squeezenet, random_weights
 from edge.model.weights import store_weights_int8
-from edge.quant.qdq import insert_qdq, tensors_to_measure
 
 GOOD = make_classifier(make_contract()).to_bytes()
 
@@ -212,7 +211,7 @@ def test_with_contract_replaces_the_old_one_and_keeps_other_metadata():
 def test_model_knows_its_input_and_arithmetic():
     plain = Model(parse_proto(GOOD, "good"), make_contract())
     pixels = fold(plain)
-    int8 = insert_qdq(pixels, dict.fromkeys(tensors_to_measure(pixels), 4.0))
+    int8 = make_int8(plain)
     kinds = {
         "plain": (plain, "input", False, False),
         "stored": (store_weights_int8(plain), "input", False, False),

@@ -1,0 +1,70 @@
+"""The int8 network in float arithmetic: the levels of the quantisers, the values of the weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from edge.model.onnx_file import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from edge.quant.network import Network, Site
+
+
+def simulate(network: Network, active: Collection[str] = ()) -> Model:
+    """Give a float model with the network's present weights and some activations on their levels.
+
+    Args:
+        network: each active site has its step.
+        active: sites that are rounded; their convolutions and sums read `NAME/dq`.
+    """
+    proto = onnx.ModelProto()
+    proto.CopyFrom(network.model.proto)
+    graph = proto.graph
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.output[0] in network.convs:
+            _give_present_weights(graph, node, network)
+        ours = node.output[0] in network.convs or node.op_type == "Add"
+        for place, name in enumerate(node.input):
+            if ours and name in active:
+                node.input[place] = f"{name}/dq"
+        nodes.append(node)
+        for name in node.output:
+            if name in active:
+                nodes += _levels(graph, network.sites[name])
+    every_node = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(every_node)
+    return Model(proto, network.model.contract)
+
+
+def _give_present_weights(graph: onnx.GraphProto, node: onnx.NodeProto, network: Network) -> None:
+    conv = network.convs[node.output[0]]
+    names = [f"{conv.name}/present_weight", f"{conv.name}/present_bias"]
+    for name, array in zip(names, (conv.weight, conv.bias), strict=True):
+        graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+    del node.input[1:]
+    node.input.extend(names)
+
+
+def _levels(graph: onnx.GraphProto, site: Site) -> list[onnx.NodeProto]:
+    """Round to nearest even and saturate, as QuantizeLinear does, in operators of float."""
+    low, high = site.bounds
+    name = site.tensor
+    for part, value in {"step": site.step, "low": low, "high": high}.items():
+        array = np.array(value, dtype=np.float32)
+        graph.initializer.append(numpy_helper.from_array(array, f"{name}/{part}"))
+    return [
+        helper.make_node("Div", [name, f"{name}/step"], [f"{name}/scaled"]),
+        helper.make_node("Round", [f"{name}/scaled"], [f"{name}/rounded"]),
+        helper.make_node(
+            "Clip", [f"{name}/rounded", f"{name}/low", f"{name}/high"], [f"{name}/level"]
+        ),
+        helper.make_node("Mul", [f"{name}/level", f"{name}/step"], [f"{name}/dq"]),
+    ]

@@ -1,0 +1,65 @@
+"""Equalisation: the same float function, ranges that are alike."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from networks import make_views, run_onnx
+from samples import make_contract
+from strategies import QUICK
+
+from edge.model.fold import fold
+from edge.model.squeezenet import build_squeezenet, random_weights
+from edge.quant.equalize import QUIETEST, equalize
+from edge.quant.network import read_network
+from edge.quant.simulate import simulate
+
+MODEL = fold(build_squeezenet("1.1", make_contract(), random_weights("1.1", 5)))
+VIEWS = make_views(2)
+WANTED = run_onnx(MODEL, VIEWS)
+
+
+def channels(network, site) -> int:
+    return sum(len(network.convs[name].bias) for name in site.pieces)
+
+
+@QUICK
+@given(seed=st.integers(0, 2**31), spread=st.floats(0.1, 4), dead=st.booleans())
+def test_equalisation_leaves_the_float_function_as_it_was(seed, spread, dead):
+    """Whatever the ranges are, even of channels that are always zero."""
+    rng = np.random.default_rng(seed)
+    network = read_network(MODEL)
+    maxima = {t: np.exp(rng.normal(0, spread, channels(network, s)))
+              for t, s in network.sites.items()}  # fmt: skip
+    if dead:
+        for values in maxima.values():
+            values[rng.random(len(values)) < 0.3] = 0.0
+    equalize(network, maxima)
+    given_scores = run_onnx(simulate(network), VIEWS)
+    np.testing.assert_allclose(given_scores, WANTED, atol=1e-4 * np.abs(WANTED).max())
+    for conv in network.convs.values():
+        assert np.isfinite(conv.weight).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-30, 1e30])
+def test_equalisation_survives_constant_and_extreme_ranges(level):
+    network = read_network(MODEL)
+    maxima = {t: np.full(channels(network, s), level) for t, s in network.sites.items()}
+    reaches = equalize(network, maxima)
+    assert set(reaches.values()) == {1.0}
+    assert all(np.isfinite(conv.weight).all() for conv in network.convs.values())
+
+
+def test_equalisation_brings_every_channel_to_the_same_range():
+    """But for those that are hardly there, which stay small."""
+    network = read_network(MODEL)
+    site = network.sites["fire2/concat"]
+    maxima = {t: np.ones(channels(network, s)) for t, s in network.sites.items()}
+    maxima[site.tensor][:3] = [4.0, 0.5, 1e-9]
+    before = network.convs["fire2/expand1x1"].bias + 1.0
+    network.convs["fire2/expand1x1"].bias = before.copy()
+    equalize(network, maxima)
+    after = network.convs["fire2/expand1x1"].bias
+    np.testing.assert_allclose(before[:4] / after[:4], [4.0, 0.5, 4.0 * QUIETEST, 1.0])
