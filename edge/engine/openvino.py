@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.engine.base import EngineInfo, Scores, Slot
+from edge.engine.raised import raise_lowered
 from edge.engine.unsigned import with_unsigned_activations
 from edge.errors import EngineLostError, ModelError
 
@@ -31,7 +32,7 @@ class OpenVINOEngine:
         import openvino
 
         core = openvino.Core()
-        network = with_unsigned_activations(model) if model.is_int8 else model
+        network = with_unsigned_activations(raise_lowered(model)) if model.is_int8 else model
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",  # not bfloat16 where the CPU has it

@@ -53,13 +53,12 @@ class QuantOptions:
     Attributes:
         fast: a quarter of the pictures for the weights, and no search for the ranges.
         all_levels: activations behind a Relu use all 256 levels, not the upper 128 alone, and
-            the worst ones 511. TensorRT runs it as it is; the zero of such an activation is
-            the lowest level, which an engine that rewrites int8 must know.
+            the worst ones 511; see `edge.quant.qdq`.
         keep_float: names of convolutions that stay float.
     """
 
     fast: bool = False
-    all_levels: bool = False
+    all_levels: bool = True
     keep_float: tuple[str, ...] = ()
 
     @property

@@ -19,7 +19,7 @@ from edge.errors import UnavailableError
 from edge.model.onnx_file import load_model
 from edge.model.zoo import resolve_model
 from edge.quant.dataset import open_calibration_set
-from edge.quant.quantize import quantize
+from edge.quant.quantize import QuantOptions, quantize
 from edge.record import Unavailable
 from edge.selftest.pictures import make_pictures, write_pictures
 
@@ -227,7 +227,8 @@ class Workshop:
 
 def _prepare_on_cpu(model: Model, pictures: CalibrationSet | None) -> tuple[Opener, str]:
     if pictures is not None:
-        model = quantize(model, pictures, progress=lambda _done: None).model
+        options = QuantOptions(fast=True)
+        model = quantize(model, pictures, progress=lambda _done: None, options=options).model
     return lambda: _open_with_contract(model), f"{CPU_ENGINE} on the CPU"
 
 

@@ -15,7 +15,7 @@ from edge.engine.unsigned import with_unsigned_activations
 from edge.model.onnx_file import Model
 from edge.model.squeezenet import build_squeezenet, random_weights
 from edge.quant.dataset import open_calibration_set
-from edge.quant.quantize import quantize
+from edge.quant.quantize import QuantOptions, quantize
 
 VIEWS = make_views(12, seed=30)
 
@@ -38,7 +38,11 @@ def int8_models(tmp_path_factory) -> dict[str, Model]:
         for bypass in ("none", "simple", "complex")
     }
     plain["padded"] = make_classifier(make_contract(), pads=[1, 1, 1, 1])
-    return {name: quantize(model, pictures, progress=silent).model for name, model in plain.items()}
+    options = QuantOptions(fast=True, all_levels=False)
+    return {
+        name: quantize(model, pictures, progress=silent, options=options).model
+        for name, model in plain.items()
+    }
 
 
 NETWORKS = pytest.mark.parametrize("name", ["none", "simple", "complex", "padded"])

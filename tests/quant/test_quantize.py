@@ -49,12 +49,12 @@ def softmax(scores):
 
 
 def test_int8_gives_probabilities_close_to_float(small_model, calibration):
-    """On 24 new pictures: none off by more than 0.02, and the best class mostly the same."""
+    """On 24 new pictures: none off by more than 0.03, and the best class mostly the same."""
     quantized = quantize(small_model, calibration, progress=silent)
     views = make_views(24, seed=77)
     wanted = softmax(run_onnx(fold(small_model), views))
     got = softmax(run_onnx(quantized.model, views))
-    assert np.abs(wanted - got).max() < 0.02
+    assert np.abs(wanted - got).max() < 0.03
     assert (wanted.argmax(axis=1) == got.argmax(axis=1)).mean() >= 0.75
 
 
