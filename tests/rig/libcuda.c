@@ -1,6 +1,8 @@
 /* A stand-in for libcuda on the host's memory, for tests alone: the calls that edge makes, in
    stream order, and nothing is forgiven: a foreign address, a second free, a copy past an end.
 
+   The one kernel it plays is the echo of tools/gpu_proof.py.
+
    Its environment is read at each call.
      RIG_MODE=lazy          a stream's work waits until somebody waits for it
      RIG_INTEGRATED=1       a GPU that shares the host's memory
@@ -14,18 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OK, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201,
-       INVALID_HANDLE = 400, NOT_READY = 600, ILLEGAL_ADDRESS = 700, UNKNOWN = 999 };
+enum { OK, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_CONTEXT = 201, INVALID_HANDLE = 400,
+       NOT_FOUND = 500, NOT_READY = 600, ILLEGAL_ADDRESS = 700, UNKNOWN = 999 };
 enum { DEPTH = 64, INTEGRATED = 18, DEVICEMAP = 2, SIZE = 1 << 10 };
 
 typedef struct Op { void (*run)(void *); void *data, *to; const void *from; size_t size;
-                    struct Event *event; struct Op *next; } Op;
+                    int is_echo; struct Event *event; struct Op *next; } Op;
 typedef struct Stream { Op *first, *last; } Stream;
 typedef struct Event { Stream *stream; double at_ms; int pending; } Event;
 typedef struct { char *at; size_t size; unsigned flags; char kind; } Block;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static Block blocks[SIZE]; /* 'd' device, 'h' host, 's' stream, 'e' event; free where 0 */
+static Block blocks[SIZE]; /* 'd' device, 'h' host, 'm' module, 's' stream, 'e' event, or free */
 static Stream null_stream;
 static int retained, calls_of_failing, lost;
 static double clock_ms;
@@ -85,6 +87,8 @@ static void forget(void) {
 static void work(Op *op) {
     if (op->event) { op->event->at_ms = clock_ms += 1; op->event->pending--; }
     else if (op->run) op->run(op->data);
+    else if (op->is_echo)
+        for (size_t i = 0; i < op->size; i++) ((float *)op->to)[i] = ((uint8_t *)op->from)[i];
     else memcpy(op->to, op->from, op->size);
     free(op);
 }
@@ -206,6 +210,37 @@ int cuLaunchHostFunc(Stream *stream, void (*run)(void *), void *data) {
     WANTS_CONTEXT; return queue(stream, (Op){.run = run, .data = data});
 }
 
+int cuModuleLoadData(char **out, const char *ptx) {
+    WANTS_CONTEXT;
+    *out = add('m', strlen(ptx) + 1, 0);
+    if (!*out) return OUT_OF_MEMORY;
+    strcpy(*out, ptx);
+    return OK;
+}
+int cuModuleGetFunction(char **out, char *module, const char *name) {
+    WANTS_CONTEXT;
+    if (!find('m', module, 1)) return INVALID_HANDLE;
+    char entry[64];
+    snprintf(entry, sizeof entry, ".entry %s(", name);
+    *out = strstr(module, entry);
+    return *out ? OK : NOT_FOUND;
+}
+int cuModuleUnload(char *module) { WANTS_CONTEXT; return drop('m', module); }
+int cuLaunchKernel(char *function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                   unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                   Stream *stream, void **given, void **more) {
+    WANTS_CONTEXT;
+    if (!find('m', function, 1)) return INVALID_HANDLE;
+    uint8_t *pixels = *(uint8_t **)given[0]; /* parameters are read now, memory in its turn */
+    float *scores = *(float **)given[1];
+    uint32_t values = *(uint32_t *)given[2];
+    size_t threads = (size_t)grid_x * block_x, size = threads < values ? threads : values;
+    if (grid_y != 1 || grid_z != 1 || block_y != 1 || block_z != 1 || shared_bytes || more
+        || !find('*', pixels, size) || !find('*', scores, size * sizeof *scores))
+        return INVALID_VALUE;
+    return queue(stream, (Op){.to = scores, .from = pixels, .size = size, .is_echo = 1});
+}
+
 int cuEventCreate(Event **out, unsigned flags) {
     WANTS_CONTEXT;
     *out = add('e', sizeof **out, flags);
@@ -236,7 +271,7 @@ int cuEventElapsedTime_v2(float *ms, Event *start, Event *end) {
 void rig_live(int *memory, int *streams, int *events) {
     *memory = *streams = *events = 0;
     for (Block *b = blocks; b < blocks + SIZE; b++) {
-        *memory += b->kind == 'd' || b->kind == 'h';
+        *memory += b->kind == 'd' || b->kind == 'h' || b->kind == 'm';
         *streams += b->kind == 's';
         *events += b->kind == 'e';
     }
