@@ -1,7 +1,7 @@
 /* A stand-in for libcuda on the host's memory, for tests alone: the calls that edge makes, in
    stream order, and nothing is forgiven: a foreign address, a second free, a copy past an end.
 
-   The one kernel it plays is the echo of tools/gpu_proof.py.
+   The one kernel it plays is tools/echo.ptx.
 
    Its environment is read at each call.
      RIG_MODE=lazy          a stream's work waits until somebody waits for it
