@@ -222,7 +222,15 @@ def run_check(check: Callable[[Namespace], Answer], options: Namespace) -> Row:
     try:
         return (name, *check(options))
     except EdgeError as error:
-        return name, False, str(error)
+        return name, False, str(find_first(error))
+
+
+def find_first(error: BaseException) -> EdgeError:
+    """Give what failed first: the close after it fails too, and would hide it."""
+    errors = [error]
+    while (earlier := errors[-1].__context__) is not None:
+        errors.append(earlier)
+    return next(each for each in reversed(errors) if isinstance(each, EdgeError))
 
 
 def watch_memory(work: Callable[[int], int], count: int, what: str) -> Answer:
