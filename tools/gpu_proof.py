@@ -45,7 +45,7 @@ import numpy as np
 from edge import __version__
 from edge.camera.base import open_source
 from edge.camera.capture import Capture
-from edge.engine.cuda import Device, describe_gpu
+from edge.engine.cuda import Device, describe_gpu, used_memory_bytes
 from edge.engine.plan import Flags
 from edge.engine.tensorrt import TensorRTEngine
 from edge.errors import EdgeError, EngineLostError
@@ -236,24 +236,19 @@ def find_first(error: BaseException) -> EdgeError:
 def watch_memory(work: Callable[[int], int], count: int, what: str) -> Answer:
     """Do so much work after a warm-up; tell how many answers were wrong and what memory is gone."""
     work(WARM_UP)
-    free_bytes, held_bytes = read_memory()
+    before = read_memory()
     wrong = work(count)
-    free_now_bytes, held_now_bytes = read_memory()
-    taken_bytes, grown_bytes = free_bytes - free_now_bytes, held_now_bytes - held_bytes
-    return not wrong and max(taken_bytes, grown_bytes) <= SLACK_BYTES, (
-        f"{count} {what}, {wrong} wrong; {taken_bytes / 1024:+.0f} KiB on the GPU,"
-        f" {grown_bytes / 1024:+.0f} KiB in this process, {SLACK_BYTES >> 10} KiB allowed"
+    on_gpu_bytes, here_bytes = (now - then for now, then in zip(read_memory(), before, strict=True))
+    return not wrong and max(on_gpu_bytes, here_bytes) <= SLACK_BYTES, (
+        f"{count} {what}, {wrong} wrong; {on_gpu_bytes / 1024:+.0f} KiB on the GPU,"
+        f" {here_bytes / 1024:+.0f} KiB in this process, {SLACK_BYTES >> 10} KiB allowed"
     )
 
 
 def read_memory() -> tuple[int, int]:
-    """Give the GPU's free memory and what this process holds of the host's, in bytes."""
-    with closing(Device()) as device, device.current():
-        from pycuda import driver
-
-        free_bytes = driver.mem_get_info()[0]
+    """Give what the GPU has in use and what this process holds of the host's, in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return free_bytes, pages * os.sysconf("SC_PAGE_SIZE")
+    return used_memory_bytes(), pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def measure_times(frames: int) -> dict[str, list[int]]:
