@@ -139,7 +139,7 @@ def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
         precision=job.precision,
         model=options.model_source,
         model_sha256=model.sha256(),
-        calibration=str(calibration.folder.absolute()) if calibration else None,
+        calibration=calibration.source if calibration else None,
         calibration_sha256=calibration.sha256 if calibration else None,
         plan_sha256=sha256_bytes(built.plan),
         contract=replace(model.contract, output="probabilities") if picks else model.contract,

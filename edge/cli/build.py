@@ -11,8 +11,9 @@ import click
 @click.argument("model")
 @click.option("--precision", type=click.Choice(["int8", "fp16", "fp32"]), default="int8",
               show_default=True, help="Of the convolutions.")  # fmt: skip
-@click.option("--calib", type=click.Path(path_type=Path),
-              help="Folder of pictures, for an fp32 MODEL that is to become INT8.")  # fmt: skip
+@click.option("--calib", metavar="PICTURES",
+              help="Folder of pictures, a text file that lists them, or demo; for an fp32 MODEL"
+                   " that is to become INT8.")  # fmt: skip
 @click.option("--target", type=click.Choice(["tensorrt", "tensorrt-rtx"]), default="tensorrt",
               show_default=True, help="The product that is to run the plan.")  # fmt: skip
 @click.option("--compute-capability", metavar="X.Y",
@@ -43,7 +44,7 @@ import click
 def build(
     model: str,
     precision: str,
-    calib: Path | None,
+    calib: str | None,
     target: str,
     compute_capability: str | None,
     workspace_mib: int | None,
@@ -70,8 +71,9 @@ def build(
     """
     from edge.assets import user_folder
     from edge.board import SysRoot
-    from edge.build.options import BuildOptions, model_source
+    from edge.build.options import BuildOptions, check_request, model_source
     from edge.build.plan import build_plan
+    from edge.cli.calibration import warn_of_doubts
     from edge.cli.progress import phases
     from edge.files import check_target
     from edge.model.batch import parse_batch
@@ -100,6 +102,9 @@ def build(
             root=SysRoot(root),
             progress=progress,
         )
+        check_request(loaded, pictures, options)
+        if calib and pictures:
+            warn_of_doubts(calib, pictures, loaded)
         sidecar = build_plan(loaded, pictures, output, options)
     convolutions = sidecar.convolutions()
     types = ", ".join(sorted({layer.input_type for layer in convolutions}))

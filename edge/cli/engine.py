@@ -179,7 +179,7 @@ def _build(path: Path, asked: Asked) -> None:
         sidecar = read_sidecar(asked.plan)
         options = options_of(sidecar)
         if sidecar.calibration is not None:
-            calibration = open_calibration_set(Path(sidecar.calibration))
+            calibration = open_calibration_set(sidecar.calibration)
     else:
         options = BuildOptions(
             precision="int8" if model.is_int8 else "fp32",

@@ -1,4 +1,4 @@
-"""`edge quantize`: an fp32 ONNX and a folder of pictures become an INT8 ONNX."""
+"""`edge quantize`: an fp32 ONNX and a set of pictures become an INT8 ONNX."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import click
 @click.argument("model")
 @click.option(
     "--calib",
-    "calib",
-    type=click.Path(path_type=Path),
+    metavar="PICTURES",
     required=True,
-    help="Folder of pictures like those that the camera will see; about 200.",
+    help="Folder of pictures like those that the camera will see, about 200; or a text file that"
+    " lists them, or demo.",
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX to write."
@@ -26,7 +26,7 @@ import click
     help="128 levels behind a ReLU in the place of 256, for a builder that has no fast kernels for"
     " the shifted form.",
 )
-def quantize(model: str, calib: Path, output: Path, *, fast: bool, symmetric: bool) -> None:
+def quantize(model: str, calib: str, output: Path, *, fast: bool, symmetric: bool) -> None:
     """Turn MODEL (a file or a name) into INT8.
 
     The result holds explicit Q/DQ nodes: symmetric int8, zero points 0, one scale a channel for
@@ -36,18 +36,21 @@ def quantize(model: str, calib: Path, output: Path, *, fast: bool, symmetric: bo
     Example:
       edge quantize squeezenet8 --calib pictures/ -o squeezenet8-int8.onnx
     """
+    from edge.cli.calibration import warn_of_doubts
     from edge.cli.progress import counting
     from edge.files import check_target
     from edge.model.onnx_file import load_model, save_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
-    from edge.quant.quantize import QuantOptions
+    from edge.quant.quantize import QuantOptions, check_model
     from edge.quant.quantize import quantize as quantize_model
 
     check_target(output)
     fp32 = load_model(resolve_model(model))
     pictures = open_calibration_set(calib)
     options = QuantOptions(fast=fast, all_levels=not symmetric)
+    check_model(fp32)
+    warn_of_doubts(calib, pictures, fp32)
     with counting("calibrating", len(pictures.files)) as progress:
         result = quantize_model(fp32, pictures, progress=progress, options=options)
     save_model(result.model, output)

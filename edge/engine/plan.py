@@ -49,7 +49,7 @@ class Sidecar:
         precision: "int8", "fp16" or "fp32".
         model: file or catalogue name, to build again from; None where it had none.
         model_sha256: of its ONNX.
-        calibration: folder or manifest, None where none was used here.
+        calibration: path of a folder or list of pictures, or `demo`; None where none was used.
         calibration_sha256: of the calibration set.
         plan_sha256: of the plan's bytes.
         contract: how a picture becomes the input, and the labels.

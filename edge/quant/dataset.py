@@ -1,24 +1,30 @@
-"""A calibration set: a folder of pictures, sorted, without copies, hashed."""
+"""A calibration set: the pictures of a folder, a list or the demo, sorted, each once, hashed."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.errors import CalibrationError, InputError
-from edge.files import sha256_file
-from edge.image import decode, find_pictures, fit
+from edge.files import explain_os_error
+from edge.image import PICTURE_SUFFIXES, find_pictures, fit
+from edge.quant.demo import list_demo_pictures
+from edge.quant.manifest import read_manifest
+from edge.quant.picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy.typing as npt
 
     from edge.model.contract import Contract
+
+DEMO = "demo"
+"""What names the set that comes with edge; a folder of that name is `./demo`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,53 +32,92 @@ class CalibrationSet:
     """Pictures that all decode.
 
     Attributes:
-        folder: where they lie.
-        files: sorted; of several files with the same bytes the first.
+        source: what opens it again from any folder: the whole path of a folder or list, or `DEMO`.
+        pictures: sorted; of several with the same bytes the first.
         unreadable: how many files looked like pictures and were none.
-        copies: how many files were left out because another has the same bytes.
-        sha256: over the files' hashes in sorted order: the same pictures, the same hash.
+        copies: how many were left out because another has the same bytes.
+        sha256: over the pictures' hashes in sorted order: the same pictures, the same hash.
     """
 
-    folder: Path
-    files: tuple[Path, ...]
+    source: str
+    pictures: tuple[Picture, ...]
     unreadable: int
     copies: int
     sha256: str
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file of each picture."""
+        return tuple(picture.path for picture in self.pictures)
+
     def views(self, contract: Contract) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield what the network sees of each picture, uint8 (H, W, 3) BGR, one buffer for all."""
         view = np.empty((*contract.input_hw, 3), dtype=np.uint8)
-        for path in self.files:
-            fit(decode(path), contract, view)
+        for picture in self.pictures:
+            fit(picture.decode(), contract, view)
             yield view
 
 
-def open_calibration_set(folder: Path) -> CalibrationSet:
-    """Read a folder and all below it.
+def open_calibration_set(source: str | Path) -> CalibrationSet:
+    """Read a folder and all below it, the files of a list, or the set that comes with edge.
+
+    Args:
+        source: path of a folder or of a list, see `edge.quant.manifest`; or the word `DEMO`.
 
     Raises:
-        CalibrationError: there is no such folder, or no picture in it decodes.
+        CalibrationError: there is no such folder or list, the list does not fit its files, or no
+            picture decodes.
+        InputError: the path cannot be read.
+        MissingExtraError: the demo's photographs are not installed.
     """
-    hint = "Give a folder with about 200 JPEG or PNG pictures of what the camera will see"
-    if not folder.is_dir():
-        wrong = "is no folder" if folder.exists() else "no such folder"
-        raise CalibrationError(f"{folder}: {wrong}", hint=hint)
-    found = find_pictures(folder)
-    by_hash: dict[str, Path] = {}
+    if source == DEMO:
+        return _count(DEMO, list_demo_pictures())
+    path = Path(source)
+    found = _find(path)
+    if not found:
+        raise _refuse(source, "holds no picture")
+    counted = _count(str(path.absolute()), [Picture(file) for file in found])
+    if not counted.pictures:
+        raise _refuse(source, f"none of its {counted.unreadable} pictures can be decoded")
+    return counted
+
+
+def _find(path: Path) -> list[Path]:
+    """Give the files below a folder or of a list, sorted."""
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:  # a folder above is closed to this user, or the name is too long
+        raise explain_os_error(path, error) from error
+    if is_folder:
+        return find_pictures(path)
+    if path.suffix.lower() in PICTURE_SUFFIXES and is_file:
+        raise _refuse(path, "is one picture")
+    if not is_file:
+        raise _refuse(path, "no such folder or list")
+    return read_manifest(path)
+
+
+def _count(source: str, found: list[Picture]) -> CalibrationSet:
+    by_hash: dict[str, Picture] = {}
     unreadable = copies = 0
-    for path in found:
+    for picture in found:
         try:
-            digest = sha256_file(path)
+            digest = picture.sha256()
             if digest in by_hash:
                 copies += 1
                 continue
-            decode(path)
+            picture.decode()
         except InputError:
             unreadable += 1
             continue
-        by_hash[digest] = path
-    if not by_hash:
-        wrong = f"none of its {unreadable} pictures can be decoded" if found else "holds no picture"
-        raise CalibrationError(f"{folder}: {wrong}", hint=hint)
+        by_hash[digest] = picture
     whole = hashlib.sha256("".join(sorted(by_hash)).encode()).hexdigest()
-    return CalibrationSet(folder, tuple(by_hash.values()), unreadable, copies, whole)
+    return CalibrationSet(source, tuple(by_hash.values()), unreadable, copies, whole)
+
+
+def _refuse(source: str | Path, wrong: str) -> CalibrationError:
+    return CalibrationError(
+        f"{source}: {wrong}",
+        hint="Give a folder with about 200 JPEG or PNG pictures of what the camera will see,"
+        " or a text file that lists them",
+    )

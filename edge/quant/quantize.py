@@ -111,7 +111,7 @@ def quantize(
         ModelError: the model is int8 already, has no convolution, or gives values that are
             not finite.
     """
-    _check_model(model)
+    check_model(model)
     folded = fold(model)
     network = read_network(folded, options.keep_float)
     _check_convs(folded, network, options)
@@ -150,7 +150,12 @@ def quantize(
     )
 
 
-def _check_model(model: Model) -> None:
+def check_model(model: Model) -> None:
+    """Refuse what cannot be quantised, as far as that is seen at once.
+
+    Raises:
+        ModelError: the model is int8 already or too old.
+    """
     name = model.contract.name
     if model.is_int8:
         raise ModelError(f"{name}: is quantised already", hint="Give the fp32 model")

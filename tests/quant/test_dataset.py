@@ -9,12 +9,12 @@ import pytest
 from networks import told
 from samples import make_contract, make_picture
 
-from edge.errors import CalibrationError
+from edge.errors import CalibrationError, InputError
 from edge.quant.dataset import open_calibration_set
 
 
 def names(calibration) -> list[str]:
-    return [str(path.relative_to(calibration.folder)) for path in calibration.files]
+    return [str(path.relative_to(calibration.source)) for path in calibration.files]
 
 
 def test_set_counts_each_picture_once_in_sorted_order(tmp_path):
@@ -73,14 +73,17 @@ def test_set_is_refused_when_the_folder_is_empty_missing_or_a_file(tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     file.write_bytes(b"")
+    make_picture(tmp_path / "one.png")
     for folder, words in (
+        (tmp_path / "one.png", "is one picture"),
         (empty, "holds no picture"),
-        (tmp_path / "none", "no such folder"),
-        (file, "is no folder"),
+        (tmp_path / "none", "no such folder or list"),
+        (tmp_path / ("none" * 99), "File name too long"),
+        (file, "holds no picture"),
     ):
-        with pytest.raises(CalibrationError) as caught:
+        with pytest.raises(InputError) as caught:
             open_calibration_set(folder)
-        assert told(caught).startswith(f"{folder}: {words}. Give a folder with ")
+        assert told(caught).startswith(f"{folder}: {words}. ")
 
 
 def test_views_are_what_the_network_sees_in_the_sets_order(picture_folder):

@@ -74,7 +74,7 @@ def test_quantize_says_what_it_did(small_model, calibration, tmp_path):
 
 
 def test_quantize_gives_the_same_bytes_for_the_same_pictures(small_model, calibration, tmp_path):
-    again = open_calibration_set(shutil.copytree(calibration.folder, tmp_path / "elsewhere"))
+    again = open_calibration_set(shutil.copytree(calibration.source, tmp_path / "elsewhere"))
     first, second = (
         quantize(small_model, pictures, progress=silent).model.to_bytes()
         for pictures in (calibration, again)
