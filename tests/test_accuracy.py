@@ -1,8 +1,8 @@
 """Real weights on real pictures, through the product's own path: decode, fit, engine, top-k.
 
 The figures are those of `edge run FOLDER --json` on 400 labelled photographs of 400 ImageNet
-classes; fp32 was measured independently with ONNX Runtime, INT8 may lose what the first version of
-the quantiser loses.
+classes; fp32 was measured independently with ONNX Runtime, INT8 may lose a
+point, which is four pictures.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def test_real_weights_keep_their_accuracy_in_fp32_and_int8(edge, shared_data, tm
         truth = {row["file"]: int(row["class_index"]) for row in csv.DictReader(file)}
     steps = [
         ("models", "import", shared_data / "models" / FILES[version], "-o", "fp32.onnx"),
-        ("quantize", "fp32.onnx", "--calib", images / "calib", "-o", "int8.onnx"),
+        ("quantize", "fp32.onnx", "--fast", "--calib", images / "calib", "-o", "int8.onnx"),
         ("run", images / "dev", "--model", "fp32.onnx", "--json", "fp32.jsonl"),
         ("run", images / "dev", "--model", "int8.onnx", "--json", "int8.jsonl"),
     ]
     for words in steps:
-        done = edge(*words)
+        done = edge(*words, timeout=400)
         assert done.returncode == 0, done.stderr
     fp32, int8 = (
         [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
@@ -49,12 +49,12 @@ def test_real_weights_keep_their_accuracy_in_fp32_and_int8(edge, shared_data, tm
 
     assert accuracy(fp32, truth) == pytest.approx(FP32[version], abs=ONE_PICTURE)
     top1, top5 = accuracy(int8, truth)
-    assert top1 > FP32[version][0] - 2.5
-    assert top5 > FP32[version][1] - 2.5
+    assert top1 > FP32[version][0] - 1.25
+    assert top5 > FP32[version][1] - 1.25
     same = sum(
         a["top"][0]["index"] == b["top"][0]["index"] for a, b in zip(fp32, int8, strict=True)
     )
-    assert same / 400 > 0.86
+    assert same / 400 > 0.95
 
 
 def test_video_gives_one_line_a_frame(edge, shared_data, tmp_path):

@@ -262,12 +262,14 @@ def _start() -> tuple[Any, Any, GPU]:
 def _end_context(context: Any) -> None:  # noqa: ANN401 - pycuda has no types
     """Give up the context of a lost GPU; the next start gets a new one.
 
-    What lay on it ends with it. pycuda then frees nothing there, which would fail, or abort.
+    What lay on it ends with it. pycuda then frees nothing there, which would fail, or abort. It
+    detaches a context in another thread than the one that started it only where it is current.
     """
     with _STARTING:
         if _start.cache_info().currsize and _start()[1] is context:
             _start.cache_clear()
             atexit.unregister(context.detach)
+            context.push()
             context.detach()
 
 

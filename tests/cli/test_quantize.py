@@ -28,7 +28,7 @@ def small_onnx(small_model, tmp_path):
 
 
 def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folder, tmp_path):
-    done = edge("quantize", small_onnx, "--calib", picture_folder, "-o", "int8.onnx")
+    done = edge("quantize", small_onnx, "--fast", "--calib", picture_folder, "-o", "int8.onnx")
     assert_warned_of_few(done, picture_folder)
     size_bytes = (tmp_path / "int8.onnx").stat().st_size
     assert done.stdout == (
@@ -43,7 +43,7 @@ def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folde
 def test_quantize_counts_what_it_leaves_out(edge, small_onnx, picture_folder):
     (picture_folder / "text.jpg").write_text("no picture")
     (picture_folder / "copy.png").write_bytes((picture_folder / "1.png").read_bytes())
-    done = edge("quantize", small_onnx, "--calib", picture_folder, "-o", "int8.onnx")
+    done = edge("quantize", small_onnx, "--fast", "--calib", picture_folder, "-o", "int8.onnx")
     assert_warned_of_few(done, picture_folder)
     assert done.stdout.splitlines()[1:] == [
         "skipped 1 unreadable pictures",
@@ -53,7 +53,7 @@ def test_quantize_counts_what_it_leaves_out(edge, small_onnx, picture_folder):
 
 def test_quantize_gives_the_same_bytes_each_time(edge, small_onnx, picture_folder, tmp_path):
     for name in ("one.onnx", "two.onnx"):
-        edge("quantize", small_onnx, "--calib", picture_folder, "-o", name)
+        edge("quantize", small_onnx, "--fast", "--calib", picture_folder, "-o", name)
     assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
 
 

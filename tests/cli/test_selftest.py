@@ -39,7 +39,7 @@ def spoil(path, old, new):
 
 
 def test_healthy_machine_without_a_gpu_passes(edge, tmp_path):
-    done = edge("selftest", "--engine", "openvino", "--json", "report.json")
+    done = edge("selftest", "--engine", "openvino", "--json", "report.json", timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads((tmp_path / "report.json").read_text())
     assert by_status(report, "failed") == set()
@@ -93,7 +93,7 @@ def test_broken_reference_is_named_and_exits_with_3(edge, copied):
 
 def test_engine_with_wrong_answers_is_named_and_exits_with_3(edge, copied):
     spoil(copied / "edge" / "engine" / "openvino.py", ".reshape(-1)", ".reshape(-1)[::-1]")
-    done = edge("selftest", "--engine", "openvino", "--json", "-")
+    done = edge("selftest", "--engine", "openvino", "--json", "-", timeout=300)
     report = json.loads(done.stdout)
     assert done.returncode == 3
     assert by_status(report, "failed") == {v.title for v in VARIANTS} - OF_TENSORRT

@@ -56,6 +56,6 @@ def gpu(rig, edge):
             "FAKE_TENSORRT": json.dumps(machine),
             **(rig_mode or {}),
         }
-        return edge(*words, env=env)
+        return edge(*words, env=env, timeout=300)
 
     return run

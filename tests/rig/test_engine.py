@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from doubles import DEADLINE_S
@@ -269,7 +270,8 @@ def test_close_frees_all_when_the_wait_fails(rig, monkeypatch):
     assert rig.live() == (0, 0, 0)
 
 
-def test_lost_gpu_is_told_once(rig, monkeypatch):
+@pytest.mark.parametrize("thread", ["the same thread", "another thread"])
+def test_lost_gpu_is_told_once(rig, monkeypatch, thread):
     """Close after it stays quiet, so that who heard of it can go on without the GPU."""
     engine = open_echo(rig)
     rig.count_anew()
@@ -279,7 +281,11 @@ def test_lost_gpu_is_told_once(rig, monkeypatch):
     with pytest.raises(EngineLostError):
         submit(engine, 1)
     monkeypatch.delenv("RIG_FAIL")
-    engine.close()
+    if thread == "another thread":
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(engine.close).result(DEADLINE_S)
+    else:
+        engine.close()
     assert rig.live() == (0, 0, 0)
     again = open_echo(rig)
     submit(again, 3)
