@@ -18,7 +18,7 @@ from edge.quant.ranges import measure_ranges
 from edge.quant.reconstruct import round_to_nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
     import pytest
@@ -63,7 +63,7 @@ def make_classifier(
         conv: attributes of the first convolution.
     """
     rng = np.random.default_rng(0)
-    (height, width), classes = contract.input_hw, len(contract.labels)
+    classes = len(contract.labels)
     arrays = {
         "first.weight": rng.normal(0, 0.3, (6, 3 // int(conv.get("group", 1)), 3, 3)),
         "first.bias": rng.normal(0, 1, 6),
@@ -81,6 +81,120 @@ def make_classifier(
         helper.make_node("Flatten", ["pool"], ["pooled" if tail else "scores"]),
         *tail,
     ]
+    return _assemble(contract, nodes, arrays, input_name)
+
+
+def make_vgg(contract: Contract, *, seed: int = 0) -> Model:
+    """Make what VGG is made of: padded 3x3 convolutions, max pools and a matrix product."""
+    shapes = {"a1": (8, 3, 3, 3), "a2": (8, 8, 3, 3), "b1": (16, 8, 3, 3), "b2": (16, 16, 3, 3)}
+    arrays = _he_normal(shapes, seed)
+    nodes, tensor = [], "input"
+    for name in shapes:
+        more, tensor = _conv_relu(tensor, name, pads=[1, 1, 1, 1])
+        nodes += more
+        if name in {"a2", "b2"}:
+            pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+            nodes.append(helper.make_node("MaxPool", [tensor], [f"{name}/pool"], **pool))
+            tensor = f"{name}/pool"
+    height, width = contract.input_hw
+    sides = (len(contract.labels), 16 * (height // 4) * (width // 4))
+    arrays["fc.weight"] = np.random.default_rng(seed).normal(0, sides[1] ** -0.5, sides)
+    nodes += [
+        helper.make_node("Flatten", [tensor], ["flat"]),
+        helper.make_node("Gemm", ["flat", "fc.weight"], ["scores"], name="fc", transB=1),
+    ]
+    return _assemble(contract, nodes, arrays)
+
+
+def make_residual(contract: Contract, *, seed: int = 0) -> Model:
+    """Make what ResNet is made of: a block with a bare skip, one with a projection, and a mean."""
+    shapes = {
+        "stem": (8, 3, 3, 3),
+        "one/first": (8, 8, 3, 3), "one/second": (8, 8, 3, 3),
+        "two/first": (16, 8, 3, 3), "two/second": (16, 16, 3, 3), "two/skip": (16, 8, 1, 1),
+        "head": (len(contract.labels), 16, 1, 1),
+    }  # fmt: skip
+    pads = [1, 1, 1, 1]
+    stem, start = _conv_relu("input", "stem", strides=[2, 2])
+    first, inner = _conv_relu(start, "one/first", pads=pads)
+    nodes = [*stem, *first, _conv(inner, "one/second", pads=pads)]
+    nodes += _sum_relu("one/second", start, "one/sum")
+    first, inner = _conv_relu("one/sum/relu", "two/first", pads=pads, strides=[2, 2])
+    nodes += [
+        *first,
+        _conv(inner, "two/second", pads=pads),
+        _conv("one/sum/relu", "two/skip", strides=[2, 2]),
+        *_sum_relu("two/second", "two/skip", "two/sum"),
+        _conv("two/sum/relu", "head"),
+        helper.make_node("GlobalAveragePool", ["head"], ["pool"]),
+        helper.make_node("Flatten", ["pool"], ["scores"]),
+    ]
+    return _assemble(contract, nodes, _he_normal(shapes, seed))
+
+
+def make_odd(contract: Contract, *, seed: int = 0) -> Model:
+    """Make a network with much that the quantiser does not know, between convolutions."""
+    shapes = {
+        "first": (6, 3, 3, 3), "up": (6, 6, 2, 2), "computed": (6, 6, 1, 1),
+        "grouped": (6, 1, 3, 3), "last": (len(contract.labels), 6, 1, 1),
+    }  # fmt: skip
+    first, tensor = _conv_relu("input", "first", strides=[2, 2])
+    nodes = [
+        *first,
+        helper.make_node(
+            "ConvTranspose", [tensor, "up.weight", "up.bias"], ["up"], name="up", strides=[2, 2]
+        ),
+        helper.make_node("HardSwish", ["up"], ["up/swish"], name="swish"),
+        helper.make_node("Abs", ["computed.weight"], ["weight"]),
+        helper.make_node("Conv", ["up/swish", "weight"], ["computed"], name="computed"),
+        helper.make_node("Relu", ["computed"], ["computed/relu"]),
+        _conv("computed/relu", "grouped", group=6, pads=[1, 1, 1, 1]),
+        helper.make_node("Sigmoid", ["grouped"], ["gate"], name="gate"),
+        _conv("gate", "last"),
+        helper.make_node("GlobalAveragePool", ["last"], ["pool"]),
+        helper.make_node("Flatten", ["pool"], ["scores"]),
+    ]
+    return _assemble(contract, nodes, _he_normal(shapes, seed))
+
+
+def _conv(source: str, name: str, **attributes: object) -> onnx.NodeProto:
+    inputs = [source, f"{name}.weight", f"{name}.bias"]
+    return helper.make_node("Conv", inputs, [name], name=name, **attributes)
+
+
+def _conv_relu(source: str, name: str, **attributes: object) -> tuple[list[onnx.NodeProto], str]:
+    """Give the two nodes, and the tensor that they make."""
+    tensor = f"{name}/relu"
+    return [_conv(source, name, **attributes), helper.make_node("Relu", [name], [tensor])], tensor
+
+
+def _sum_relu(one: str, other: str, name: str) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Add", [one, other], [name], name=name),
+        helper.make_node("Relu", [name], [f"{name}/relu"]),
+    ]
+
+
+def _he_normal(
+    shapes: Mapping[str, tuple[int, ...]], seed: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Make weights that keep the size of what goes through, and small biases."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for name, shape in shapes.items():
+        deviation = (2 / np.prod(shape[1:])) ** 0.5
+        arrays[f"{name}.weight"] = rng.normal(0, deviation, shape)
+        arrays[f"{name}.bias"] = rng.normal(0, 0.1, shape[0])
+    return arrays
+
+
+def _assemble(
+    contract: Contract,
+    nodes: Sequence[onnx.NodeProto],
+    arrays: Mapping[str, npt.NDArray[np.float64]],
+    input_name: str = "input",
+) -> Model:
+    (height, width), classes = contract.input_hw, len(contract.labels)
     graph = helper.make_graph(
         nodes,
         "classifier",

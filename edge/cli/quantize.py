@@ -63,5 +63,5 @@ def quantize(model: str, calib: str, output: Path, *, fast: bool, symmetric: boo
         click.echo(f"skipped {pictures.unreadable} unreadable pictures")
     if pictures.copies:
         click.echo(f"left out {pictures.copies} copies of the same picture")
-    for name in result.float_ops:
-        click.echo(f"stays float: {name}")
+    for name, reason in result.float_ops.items():
+        click.echo(f"stays float: {name} ({reason})")

@@ -75,7 +75,8 @@ class Quantized:
         model: int8, with pixels as its input.
         ranges: activation to the largest value that it can hold.
         int8_convs: how many convolutions run in INT8.
-        float_ops: operators with weights that stay float, by name; empty for SqueezeNet.
+        float_ops: operator with weights that stays float, "Gemm fc", to the reason why; empty
+            for SqueezeNet.
         halved: activation to the reason why it has half of the levels only.
         doubled: activations whose channels are computed twice.
     """
@@ -83,7 +84,7 @@ class Quantized:
     model: Model
     ranges: dict[str, float]
     int8_convs: int
-    float_ops: tuple[str, ...]
+    float_ops: dict[str, str]
     halved: dict[str, str] = field(default_factory=dict)
     doubled: tuple[str, ...] = ()
 
@@ -144,7 +145,7 @@ def quantize(
         model=write_qdq(network),
         ranges={site.tensor: site.step * site.bounds[1] for site in network.sites.values()},
         int8_convs=len(network.convs),
-        float_ops=_float_ops(folded, network),
+        float_ops=_float_ops(folded, network, options),
         halved={site.tensor: site.barrier for site in network.sites.values() if site.barrier},
         doubled=doubled,
     )
@@ -205,12 +206,19 @@ def _double_the_worst(network: Network, harms: Mapping[str, float]) -> tuple[str
     return tuple(site.tensor for site in worst)
 
 
-def _float_ops(folded: Model, network: Network) -> tuple[str, ...]:
-    return tuple(
-        f"{node.op_type} {node.name or node.output[0]}"
-        for node in folded.proto.graph.node
-        if node.op_type in WEIGHTED and node.output[0] not in network.convs
-    )
+def _float_ops(folded: Model, network: Network, options: QuantOptions) -> dict[str, str]:
+    reasons = {}
+    for node in folded.proto.graph.node:
+        if node.op_type in WEIGHTED and node.output[0] not in network.convs:
+            label = str(node.name or node.output[0])
+            if node.op_type != "Conv":
+                reason = "only convolutions are quantised"
+            elif label in options.keep_float:
+                reason = "it was asked for"
+            else:
+                reason = "its weight is not stored as float32"
+            reasons[f"{node.op_type} {label}"] = reason
+    return reasons
 
 
 class _Counter:

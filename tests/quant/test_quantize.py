@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
-from networks import make_classifier, make_views, run_onnx, told
+from networks import make_classifier, make_odd, make_residual, make_vgg, make_views, run_onnx, told
 from onnx import helper, numpy_helper
 from samples import LABELS, make_contract
 
@@ -16,7 +16,7 @@ from edge.model.fold import fold
 from edge.model.onnx_file import load_model, save_model, with_contract
 from edge.model.weights import expand_weights, store_weights_int8
 from edge.quant.dataset import open_calibration_set
-from edge.quant.quantize import quantize
+from edge.quant.quantize import QuantOptions, quantize
 
 
 def silent(done: int) -> None:
@@ -63,7 +63,7 @@ def test_quantize_says_what_it_did(small_model, calibration, tmp_path):
     quantized = quantize(small_model, calibration, progress=done.append)
     assert done == [1, 2, 3, 4, 5, 6]
     assert quantized.int8_convs == 26
-    assert quantized.float_ops == ()
+    assert quantized.float_ops == {}
     assert len(quantized.ranges) == 17
     assert min(quantized.ranges.values()) > 0
     assert quantized.model.is_int8
@@ -135,7 +135,7 @@ def test_quantize_names_the_tensor_and_picture_when_a_value_is_not_finite(calibr
 def test_quantize_reports_a_matrix_product_that_stays_float(calibration):
     model = make_classifier(make_contract(), tail=gemm_tail())
     quantized = quantize(model, calibration, progress=silent)
-    assert quantized.float_ops == ("Gemm fc",)
+    assert quantized.float_ops == {"Gemm fc": "only convolutions are quantised"}
     assert quantized.int8_convs == 2
     gemm = next(node for node in quantized.model.proto.graph.node if node.op_type == "Gemm")
     assert list(gemm.input) == ["pooled", "fc.weight"]
@@ -149,7 +149,7 @@ def test_quantize_reports_a_convolution_whose_weight_is_computed(calibration):
     graph.node.insert(2, helper.make_node("Abs", ["second.weight"], ["computed"]))
     quantized = quantize(model, calibration, progress=silent)
     assert quantized.int8_convs == 1
-    assert quantized.float_ops == ("Conv second",)
+    assert quantized.float_ops == {"Conv second": "its weight is not stored as float32"}
 
 
 def test_quantize_takes_a_network_whose_only_convolution_reads_the_pixels(calibration):
@@ -162,3 +162,48 @@ def test_quantize_takes_a_network_whose_only_convolution_reads_the_pixels(calibr
     views = make_views(4)
     wanted, got = run_onnx(fold(model), views), run_onnx(quantized.model, views)
     np.testing.assert_allclose(got, wanted, atol=0.02 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("all_levels", [False, True])
+@pytest.mark.parametrize(
+    ("make", "convs", "stays_float"), [(make_vgg, 4, ["Gemm fc"]), (make_residual, 7, [])]
+)
+def test_quantize_takes_networks_that_are_no_squeezenet(
+    calibration, make, convs, stays_float, all_levels
+):
+    model = make(make_contract())
+    quantized = quantize(
+        model, calibration, progress=silent, options=QuantOptions(all_levels=all_levels)
+    )
+    assert quantized.int8_convs == convs
+    assert list(quantized.float_ops) == stays_float
+    views = make_views(8, seed=77)
+    wanted, got = run_onnx(fold(model), views), run_onnx(quantized.model, views)
+    np.testing.assert_allclose(got, wanted, atol=0.1 * np.abs(wanted).max())
+
+
+def test_quantize_says_what_it_does_not_understand_and_leaves_it_float(calibration):
+    model = make_odd(make_contract())
+    quantized = quantize(
+        model, calibration, progress=silent, options=QuantOptions(keep_float=("last",))
+    )
+    assert quantized.int8_convs == 2
+    assert quantized.float_ops == {
+        "ConvTranspose up": "only convolutions are quantised",
+        "Conv computed": "its weight is not stored as float32",
+        "Conv last": "it was asked for",
+    }
+    views = make_views(8, seed=77)
+    wanted, got = run_onnx(fold(model), views), run_onnx(quantized.model, views)
+    np.testing.assert_allclose(got, wanted, atol=0.05 * np.abs(wanted).max())
+
+
+def test_quantize_says_why_an_activation_has_half_of_the_levels(calibration):
+    options = QuantOptions(all_levels=True)
+    halved = quantize(
+        make_odd(make_contract()), calibration, progress=silent, options=options
+    ).halved
+    assert halved == {
+        "computed/relu": "Conv computed stands before it",
+        "gate": "Sigmoid gate stands before it",
+    }
