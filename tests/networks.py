@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edge.engine.base import open_engine
 from edge.model.fold import fold
 from edge.model.onnx_file import Model, with_contract
 from edge.quant.network import read_network
@@ -157,6 +158,18 @@ def make_odd(contract: Contract, *, seed: int = 0) -> Model:
     return _assemble(contract, nodes, _he_normal(shapes, seed))
 
 
+def with_dead_channel(model: Model, conv: str) -> Model:
+    """Give the model with a convolution whose first channel is its bias, 1, everywhere."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    for item in proto.graph.initializer:
+        if item.name in {f"{conv}.weight", f"{conv}.bias"}:
+            array = numpy_helper.to_array(item).copy()
+            array[0] = float(item.name.endswith("bias"))
+            item.CopyFrom(numpy_helper.from_array(array, item.name))
+    return Model(proto, model.contract)
+
+
 def _conv(source: str, name: str, **attributes: object) -> onnx.NodeProto:
     inputs = [source, f"{name}.weight", f"{name}.bias"]
     return helper.make_node("Conv", inputs, [name], name=name, **attributes)
@@ -237,7 +250,7 @@ def run_onnx(model: Model, feeds: npt.NDArray[np.generic], tensor: str = "scores
     Args:
         model: to be run.
         feeds: (count, ...), each without the batch.
-        tensor: the scores, or any float tensor inside.
+        tensor: the scores, or any tensor inside.
 
     Returns:
         (count, ...), without the batch.
@@ -247,7 +260,7 @@ def run_onnx(model: Model, feeds: npt.NDArray[np.generic], tensor: str = "scores
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
     if tensor != proto.graph.output[0].name:
-        proto.graph.output.append(helper.make_tensor_value_info(tensor, TensorProto.FLOAT, None))
+        proto.graph.output.append(onnx.ValueInfoProto(name=tensor))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -257,3 +270,15 @@ def run_onnx(model: Model, feeds: npt.NDArray[np.generic], tensor: str = "scores
     return np.concatenate(
         [session.run([tensor], {model.input_name: feed[np.newaxis]})[0] for feed in feeds]
     )
+
+
+def run_engine(name: str, model: Model, views: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Run a network as `edge run` does, once for each view; (count, classes)."""
+    scores = []
+    with open_engine(name, model) as engine:
+        for view in views:
+            slot = engine.acquire()
+            slot.pixels[...] = view
+            engine.submit(slot)
+            scores.append(engine.collect().values)
+    return np.stack(scores)
