@@ -10,6 +10,7 @@ from edge.board import SysRoot
 from edge.errors import InputError
 from edge.model.batch import parse_batch
 from edge.model.top_k import check_top_k
+from edge.quant.quantize import QuantOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ class BuildOptions:
         model_source: file or catalogue name of the model, from which the plan can be built again.
         require_int8: fail on a GPU without fast INT8 in the place of building fp16, and on each
             convolution that TensorRT's own calibration left in float.
+        quant: how the INT8 network is made of an fp32 one.
         root: where /proc and /etc are.
         progress: called with (what is done, steps done, steps in all).
     """
@@ -60,6 +62,7 @@ class BuildOptions:
     calibration_cache: Path | None = None
     model_source: str | None = None
     require_int8: bool = False
+    quant: QuantOptions = field(default_factory=QuantOptions)
     root: SysRoot = field(default_factory=lambda: SysRoot(Path("/")))
     progress: Progress = field(default=lambda _what, _done, _total: None)
 
@@ -85,6 +88,7 @@ def options_of(sidecar: Sidecar) -> BuildOptions:
         top_k=flags.top_k,
         dla_core=flags.dla_core,
         calibrator=flags.calibrator,
+        quant=QuantOptions(flags.fast, not flags.symmetric, flags.keep_float),
         model_source=sidecar.model,
     )
 
@@ -129,6 +133,11 @@ def _refusals(
         calibration is not None and (is_int8 or not wants_int8),
         "--calib: only an fp32 model that is to become INT8 is calibrated",
         "Leave it away",
+    )
+    yield (
+        options.quant != QuantOptions() and (is_int8 or not wants_int8 or options.calibrator),
+        "--fast, --symmetric, --keep-float: only where edge quantises the model itself",
+        "Leave them away",
     )
     yield (
         options.calibrator and options.top_k is not None,

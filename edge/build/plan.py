@@ -33,10 +33,12 @@ from edge.model.batch import open_batch
 from edge.model.fold import fold
 from edge.model.half import to_half
 from edge.model.top_k import HALF_EXACT, add_top_k
+from edge.model.weights import float_convolutions
 from edge.quant.calibrator import build_calibrated
 from edge.quant.quantize import quantize
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from edge.board import Board, SysRoot
@@ -74,13 +76,15 @@ def build_plan(
     precision = _possible_precision(model, options, support)
     _check_support(model, precision, options, support)
     job = _Job(model, calibration, precision, options, gpu)
-    network = _prepare(job, support).to_bytes()
-    table = _table_path(job, network, support)
+    network = _prepare(job, support)
+    meant = float_convolutions(network.proto.graph)
+    onnx_bytes = network.to_bytes()
+    table = _table_path(job, onnx_bytes, support)
     _warn_of_little_memory(options.root)
     started_s = time.monotonic()
-    built = _build(job, network, table)
+    built = _build(job, onnx_bytes, table)
     sidecar = _describe(job, built, build_s=round(time.monotonic() - started_s, 3))
-    _check_precision(sidecar, path, options)
+    _check_precision(sidecar, path, options, meant)
     write_plan(path, built.plan, sidecar)
     for cache, data in (
         (options.timing_cache, built.timing_cache),
@@ -150,6 +154,9 @@ def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
             top_k=options.top_k,
             dla_core=options.dla_core,
             calibrator=job.uses_calibrator,
+            fast=options.quant.fast,
+            symmetric=not options.quant.all_levels,
+            keep_float=options.quant.keep_float,
         ),
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         build_s=build_s,
@@ -229,7 +236,10 @@ def _prepare(job: _Job, support: Support) -> Model:
     if calibration is not None and quantizes:
         count = len(calibration.files)
         network = quantize(
-            model, calibration, progress=lambda done: options.progress("calibrating", done, count)
+            model,
+            calibration,
+            progress=lambda done: options.progress("calibrating", done, count),
+            options=options.quant,
         ).model
     elif job.precision == "fp16" and support.takes_float_types:
         network = to_half(model)
@@ -240,8 +250,12 @@ def _prepare(job: _Job, support: Support) -> Model:
     return network if options.top_k is None else add_top_k(network, options.top_k)
 
 
-def _check_precision(sidecar: Sidecar, path: Path, options: BuildOptions) -> None:
+def _check_precision(
+    sidecar: Sidecar, path: Path, options: BuildOptions, meant: Collection[str] = ()
+) -> None:
     """TensorRT builds float kernels for what it cannot do in INT8, and says nothing.
+
+    `meant` names the convolutions that are float in the network that it got.
 
     After its own calibration it also does so where float is quicker; that is only warned of.
     """
@@ -255,7 +269,12 @@ def _check_precision(sidecar: Sidecar, path: Path, options: BuildOptions) -> Non
         )
     if sidecar.precision != "int8":
         return
-    left = [layer for layer in convolutions if layer.input_type != "Int8"]
+    left = [
+        layer
+        for layer in convolutions
+        if layer.input_type != "Int8"
+        and (options.calibrator or not set(meant).intersection(layer.onnx))
+    ]
     if not left:
         return
     names = ", ".join(layer.onnx[0] if layer.onnx else layer.name for layer in left[:4])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edge.cli.quant_options import quant_options
+
 
 @click.command()
 @click.argument("model")
@@ -33,6 +35,7 @@ import click
 @click.option("--calibrator", is_flag=True,
               help="Let TensorRT (up to 10) choose the INT8 ranges from the pictures; INT8 on a"
                    " DLA needs it.")  # fmt: skip
+@quant_options
 @click.option("--require-int8", is_flag=True,
               help="Fail on a GPU without fast INT8 in the place of building fp16.")  # fmt: skip
 @click.option("--layers", is_flag=True, help="Print the layer table.")
@@ -54,6 +57,9 @@ def build(
     top_k: int | None,
     dla_core: int | None,
     calibrator: bool,
+    fast: bool,
+    symmetric: bool,
+    keep_float: tuple[str, ...],
     require_int8: bool,
     layers: bool,
     output: Path,
@@ -80,6 +86,7 @@ def build(
     from edge.model.onnx_file import load_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
+    from edge.quant.quantize import QuantOptions
 
     check_target(output)
     loaded = load_model(resolve_model(model))
@@ -99,6 +106,7 @@ def build(
             calibration_cache=user_folder("cache") if calibrator else None,
             model_source=model_source(model),
             require_int8=require_int8,
+            quant=QuantOptions(fast=fast, all_levels=not symmetric, keep_float=keep_float),
             root=SysRoot(root),
             progress=progress,
         )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edge.cli.quant_options import quant_options
+
 
 @click.command()
 @click.argument("model")
@@ -19,14 +21,16 @@ import click
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX to write."
 )
-@click.option("--fast", is_flag=True, help="A quarter of the time, for a little of the accuracy.")
-@click.option(
-    "--symmetric",
-    is_flag=True,
-    help="128 levels behind a ReLU in the place of 256, for a builder that has no fast kernels for"
-    " the shifted form.",
-)
-def quantize(model: str, calib: str, output: Path, *, fast: bool, symmetric: bool) -> None:
+@quant_options
+def quantize(
+    model: str,
+    calib: str,
+    output: Path,
+    *,
+    fast: bool,
+    symmetric: bool,
+    keep_float: tuple[str, ...],
+) -> None:
     """Turn MODEL (a file or a name) into INT8.
 
     The result holds explicit Q/DQ nodes: symmetric int8, zero points 0, one scale a channel for
@@ -48,7 +52,7 @@ def quantize(model: str, calib: str, output: Path, *, fast: bool, symmetric: boo
     check_target(output)
     fp32 = load_model(resolve_model(model))
     pictures = open_calibration_set(calib)
-    options = QuantOptions(fast=fast, all_levels=not symmetric)
+    options = QuantOptions(fast=fast, all_levels=not symmetric, keep_float=keep_float)
     check_model(fp32)
     warn_of_doubts(calib, pictures, fp32)
     with counting("calibrating", len(pictures.files)) as progress:

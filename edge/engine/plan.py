@@ -34,6 +34,9 @@ class Flags:
     top_k: int | None = None
     dla_core: int | None = None
     calibrator: bool = False
+    fast: bool = False
+    symmetric: bool = False
+    keep_float: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +162,8 @@ def _from_fields(fields: dict[str, Any], origin: str) -> Sidecar:
     )
     for key in ("warnings", "gpu_fallback"):
         fields[key] = tuple(fields[key])
-    flags = Flags(**fields.pop("flags"))
+    flags = fields.pop("flags")
+    flags = Flags(**{**flags, "keep_float": tuple(flags.get("keep_float", ()))})
     return Sidecar(contract=contract, flags=flags, layers=layers, **fields)
 
 

@@ -55,6 +55,13 @@ def conv_weight_names(graph: onnx.GraphProto) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in stored]
 
 
+def float_convolutions(graph: onnx.GraphProto) -> frozenset[str]:
+    """Name the convolution nodes whose weight is not dequantised from integers."""
+    dequantized = {n.output[0] for n in graph.node if n.op_type == "DequantizeLinear"}
+    convs = (node for node in graph.node if node.op_type == "Conv")
+    return frozenset(str(node.name) for node in convs if node.input[1] not in dequantized)
+
+
 def quantize_weights_inplace(graph: onnx.GraphProto) -> None:
     """Replace each convolution's float weight by int8, scales and a DequantizeLinear node."""
     arrays = {item.name: item for item in graph.initializer}
