@@ -76,7 +76,10 @@ def screen():
     """Give the name of a screen in memory."""
     reader, writer = os.pipe()
     with subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp"],
+        [
+            *("Xvfb", "-displayfd", str(writer), "-screen", "0", "800x600x24", "-nolisten", "tcp"),
+            "-noreset",  # or it starts anew when the first client leaves, and loses the second
+        ],
         pass_fds=[writer],
         stderr=subprocess.DEVNULL,
     ) as server:
