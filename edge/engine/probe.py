@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from edge.engine.openvino import openvino_form
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TensorProbe:
-    """Runs a folded float model and gives tensors by name.
+    """Runs a folded model and gives float tensors by name.
 
     Args:
         model: with uint8 pixels as its input.
@@ -33,7 +34,7 @@ class TensorProbe:
         import openvino
 
         proto = onnx.ModelProto()
-        proto.CopyFrom(model.proto)
+        proto.CopyFrom(openvino_form(model).proto)
         del proto.graph.output[:]
         proto.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from edge.quant.manifest import read_manifest
 from edge.quant.picture import Picture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -56,6 +56,25 @@ class CalibrationSet:
         for picture in self.pictures:
             fit(picture.decode(), contract, view)
             yield view
+
+    def classes(self, contract: Contract) -> list[int] | None:
+        """Give the class of each picture, from the folder that it lies in; None where one has none.
+
+        A folder tells a class by its label or by its number.
+        """
+        numbers = {label: number for number, label in enumerate(contract.labels)}
+        numbers |= {str(number): number for number in numbers.values()}
+        found = [numbers.get(path.parent.name) for path in self.files]
+        return None if None in found else [number for number in found if number is not None]
+
+    def hold_out(self, every: int) -> tuple[CalibrationSet, CalibrationSet]:
+        """Give all but each `every`-th picture, and those."""
+        held = self.pictures[every - 1 :: every]
+        rest = tuple(picture for picture in self.pictures if picture not in held)
+        return (
+            replace(self, pictures=rest, sha256=_hash_all(rest)),
+            replace(self, pictures=held, sha256=_hash_all(held), unreadable=0, copies=0),
+        )
 
 
 def open_calibration_set(source: str | Path) -> CalibrationSet:
@@ -111,8 +130,13 @@ def _count(source: str, found: list[Picture]) -> CalibrationSet:
             unreadable += 1
             continue
         by_hash[digest] = picture
-    whole = hashlib.sha256("".join(sorted(by_hash)).encode()).hexdigest()
-    return CalibrationSet(source, tuple(by_hash.values()), unreadable, copies, whole)
+    pictures = tuple(by_hash.values())
+    return CalibrationSet(source, pictures, unreadable, copies, _hash_all(pictures))
+
+
+def _hash_all(pictures: Iterable[Picture]) -> str:
+    hashes = sorted(picture.sha256() for picture in pictures)
+    return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def _refuse(source: str | Path, wrong: str) -> CalibrationError:

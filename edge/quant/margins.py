@@ -11,7 +11,7 @@ from edge.quant.cut import cut_behind
 from edge.quant.simulate import simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edge.quant.network import Network
 
     Pictures = Sequence[npt.NDArray[np.uint8]]
-    Feeds = Sequence[npt.NDArray[Any]]  # pixels, or an inner tensor
+    Feeds = Iterable[npt.NDArray[Any]]  # pixels, or an inner tensor
     Array = npt.NDArray[np.float64]
 
 CANDIDATES = (0.85, 1.0, 1.15, 1.35)

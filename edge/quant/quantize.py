@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from edge.quant.equalize import equalize
 from edge.quant.margins import USUAL, choose_steps, set_steps
 from edge.quant.network import read_network
 from edge.quant.qdq import write_qdq
+from edge.quant.quality import judge_layers, judge_models, with_float_weights
 from edge.quant.ranges import measure_ranges
 from edge.quant.reconstruct import reconstruct
 from edge.quant.simulate import simulate
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
     from edge.quant.network import Network
+    from edge.quant.quality import Quality
 
     Pictures = list[npt.NDArray[np.uint8]]
 
@@ -79,6 +81,7 @@ class Quantized:
             for SqueezeNet.
         halved: activation to the reason why it has half of the levels only.
         doubled: activations whose channels are computed twice.
+        quality: what it costs on the pictures held out; None where none were.
     """
 
     model: Model
@@ -87,6 +90,7 @@ class Quantized:
     float_ops: dict[str, str]
     halved: dict[str, str] = field(default_factory=dict)
     doubled: tuple[str, ...] = ()
+    quality: Quality | None = None
 
 
 def quantize(
@@ -95,6 +99,7 @@ def quantize(
     *,
     progress: Callable[[int], None],
     options: QuantOptions = QuantOptions(),
+    held_out: CalibrationSet | None = None,
 ) -> Quantized:
     """Quantise the convolutions of a model.
 
@@ -106,6 +111,7 @@ def quantize(
         calibration: the pictures.
         progress: called with the count of pictures done; all of them at the end.
         options: what a person may choose.
+        held_out: other pictures, to judge the result by.
 
     Raises:
         InputError: a convolution that is to stay float is not there.
@@ -139,15 +145,23 @@ def quantize(
         judges = _keep(calibration, model, apart)
         harms = choose_steps(network, reaches, judges, counter.part(0.2, 0.5))
         doubled = _double_the_worst(network, harms)
+    floats = with_float_weights(network)
     kept = _keep(calibration, model, _evenly(total, options.rounding_pictures))
     reconstruct(network, target, kept, counter.part(0.5 if apart else 0.2, 1.0))
+    int8 = write_qdq(network)
+    quality = None
+    if held_out is not None:
+        shown = _keep(held_out, model, _evenly(len(held_out.files), JUDGES))
+        layers = judge_layers(network, floats, target, doubled, shown)
+        quality = replace(judge_models(folded, int8, held_out), layers=layers)
     return Quantized(
-        model=write_qdq(network),
+        model=int8,
         ranges={site.tensor: site.step * site.bounds[1] for site in network.sites.values()},
         int8_convs=len(network.convs),
         float_ops=_float_ops(folded, network, options),
         halved={site.tensor: site.barrier for site in network.sites.values() if site.barrier},
         doubled=doubled,
+        quality=quality,
     )
 
 
