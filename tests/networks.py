@@ -233,7 +233,7 @@ def prepare_int8(
     network = read_network(folded)
     pairs = ((Path(f"{number}.png"), view) for number, view in enumerate(views))
     ranges = measure_ranges(folded, list(network.sites), pairs, (), lambda _done: None)
-    reaches = {name: float(values.max()) for name, values in ranges.items()}
+    reaches = {name: float(one.largest.max()) for name, one in ranges.items()}
     for group in network.groups():
         for site in group:
             if not all_levels:

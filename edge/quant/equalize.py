@@ -26,25 +26,26 @@ QUIETEST = 1 / 128
 """Smallest range of a channel that is told apart, as a share of the loudest one's."""
 
 
-def equalize(network: Network, maxima: Mapping[str, Array]) -> dict[str, float]:
-    """Scale the convolutions in place and give each activation's largest magnitude after it.
+def equalize(network: Network, maxima: Mapping[str, Array]) -> dict[str, Array]:
+    """Scale the convolutions in place and give what each activation's channels are divided by.
 
     Args:
         network: float weights.
         maxima: site to the largest magnitude of each channel, float64 (C,).
 
     Returns:
-        Site to a positive reach; sites of one group have the same.
+        Site to positive factors, float64 (C,); all 1 where nothing can be scaled.
     """
-    reaches = {}
+    factors = {}
     for group in network.groups():
         if group[0].pieces:
-            _scale(network, group, _factors(network, group, maxima))
-            reaches.update({site.tensor: 1.0 for site in group})
+            own = _factors(network, group, maxima)
+            _scale(network, group, own)
+            for site in group:
+                factors[site.tensor] = np.concatenate([own[name] for name in site.pieces])
         else:
-            reach = max(float(maxima[site.tensor].max(initial=0.0)) for site in group)
-            reaches.update({site.tensor: reach or 1.0 for site in group})
-    return reaches
+            factors.update({site.tensor: np.ones_like(maxima[site.tensor]) for site in group})
+    return factors
 
 
 def _factors(network: Network, group: list[Site], maxima: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,13 +1,15 @@
-"""How far above the largest value seen a range reaches, judged by what it does to the output."""
+"""Which range each activation gets: several methods, judged by what they do to the output."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.engine.probe import TensorProbe
 from edge.quant.cut import cut_behind
+from edge.quant.methods import METHODS
 from edge.quant.simulate import simulate
 
 if TYPE_CHECKING:
@@ -16,14 +18,55 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge.model.onnx_file import Model
-    from edge.quant.network import Network
+    from edge.quant.histogram import Histogram
+    from edge.quant.network import Network, Site
 
     Pictures = Sequence[npt.NDArray[np.uint8]]
     Feeds = Iterable[npt.NDArray[Any]]  # pixels, or an inner tensor
     Array = npt.NDArray[np.float64]
 
-CANDIDATES = (0.85, 1.0, 1.15, 1.35)
-USUAL = 1.1
+ROOM = {"min-max + 15 %": 1.15, "min-max + 35 %": 1.35}
+"""Other pictures go beyond the largest magnitude of these."""
+
+USUAL = "min-max + 15 %"
+"""The method where none is tried."""
+
+ALIKE = 0.02
+"""Ranges that differ by a smaller share are tried once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """How far an activation's levels reach.
+
+    Attributes:
+        method: that chose it.
+        reach: the largest value that it can hold.
+        harm_nats: divergence that its rounding alone causes, a picture; None where not tried.
+    """
+
+    method: str
+    reach: float
+    harm_nats: float | None = None
+
+
+def propose(histograms: Sequence[Histogram], levels: int) -> list[Range]:
+    """Give the ranges of all methods, the usual one first, without those that are alike.
+
+    Args:
+        histograms: of the activations that are to have one range.
+        levels: above zero.
+    """
+    found = {
+        name: max(method(histogram, levels) for histogram in histograms)
+        for name, method in METHODS.items()
+    }
+    found |= {name: found["min-max"] * share for name, share in ROOM.items()}
+    kept: list[Range] = []
+    for name in sorted(found, key=lambda name: name != USUAL):
+        if all(abs(found[name] / other.reach - 1) > ALIKE for other in kept):
+            kept.append(Range(name, found[name]))
+    return kept
 
 
 def log_probabilities(model: Model, pictures: Feeds) -> Array:
@@ -43,51 +86,63 @@ def divergence(wanted: Array, given: Array) -> float:
     return float((np.exp(wanted) * (wanted - given)).sum(axis=1).mean())
 
 
-def set_steps(network: Network, reaches: Mapping[str, float], margin: float) -> None:
-    """Give every site the step for a range of `margin` times its reach."""
-    for site in network.sites.values():
-        site.step = _step(reaches[site.tensor] * margin, site.bounds[1])
-
-
-def choose_steps(
+def set_steps(
     network: Network,
-    reaches: Mapping[str, float],
+    histograms: Mapping[str, Histogram],
     pictures: Pictures,
     progress: Callable[[float], None],
-) -> dict[str, float]:
-    """Give every site the step whose error harms the output least, one group at a time.
+) -> dict[str, Range]:
+    """Give every site the step of the range whose error harms the output least, a group at a time.
 
     Args:
         network: float weights, equalised.
-        reaches: site to the largest magnitude of other pictures than these.
-        pictures: to judge by, none of which made the reaches; uint8, (H, W, 3), BGR.
+        histograms: of each site, of other pictures than these.
+        pictures: to judge by, uint8, (H, W, 3), BGR; none takes the usual method everywhere.
         progress: called with the share done, 0 to 1.
 
     Returns:
-        Site to the divergence that its rounding alone causes, nats a picture.
+        Site to its range.
     """
     float_model = simulate(network)
-    wanted = log_probabilities(float_model, pictures)
-    harms: dict[str, float] = {}
+    wanted = log_probabilities(float_model, pictures) if pictures else None
+    chosen: dict[str, Range] = {}
     groups = network.groups()
     for number, group in enumerate(groups):
-        start = group[0].tensor
-        inner = _inner(float_model, start, pictures)
-        trials: list[tuple[float, float]] = []
-        for margin in CANDIDATES:
-            for site in group:
-                site.step = _step(reaches[site.tensor] * margin, site.bounds[1])
-            rounded = simulate(network, [site.tensor for site in group])
-            output = rounded.proto.graph.output[0].name
-            part = cut_behind(rounded, start, (1, *inner[0].shape), [output])
-            given = log_probabilities(part, inner) if part else log_probabilities(rounded, pictures)
-            trials.append((divergence(wanted, given), margin))
-        harm, margin = min(trials)
-        for site in group:
-            site.step = _step(reaches[site.tensor] * margin, site.bounds[1])
-            harms[site.tensor] = harm
+        own = propose([histograms[site.tensor] for site in group], group[0].bounds[1])
+        if wanted is None:
+            best = own[0]
+        else:
+            inner = _inner(float_model, group[0].tensor, pictures)
+            best = min(
+                (_try(network, group, one, inner, pictures, wanted) for one in own),
+                key=lambda one: one.harm_nats or 0.0,
+            )
+        _set(group, best.reach)
+        chosen.update({site.tensor: best for site in group})
         progress((number + 1) / len(groups))
-    return harms
+    return chosen
+
+
+def _try(
+    network: Network,
+    group: list[Site],
+    one: Range,
+    inner: Sequence[npt.NDArray[np.float32]],
+    pictures: Pictures,
+    wanted: Array,
+) -> Range:
+    """Measure what the rounding of a group of sites to a range does to the output."""
+    _set(group, one.reach)
+    rounded = simulate(network, [site.tensor for site in group])
+    output = rounded.proto.graph.output[0].name
+    part = cut_behind(rounded, group[0].tensor, (1, *inner[0].shape), [output])
+    given = log_probabilities(part, inner) if part else log_probabilities(rounded, pictures)
+    return replace(one, harm_nats=divergence(wanted, given))
+
+
+def _set(group: list[Site], reach: float) -> None:
+    for site in group:
+        site.step = _step(reach, site.bounds[1])
 
 
 def _inner(model: Model, tensor: str, pictures: Pictures) -> list[npt.NDArray[np.float32]]:

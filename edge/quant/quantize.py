@@ -10,7 +10,7 @@ import numpy as np
 from edge.errors import InputError, ModelError
 from edge.model.fold import fold
 from edge.quant.equalize import equalize
-from edge.quant.margins import USUAL, choose_steps, set_steps
+from edge.quant.margins import set_steps
 from edge.quant.network import read_network
 from edge.quant.qdq import write_qdq
 from edge.quant.quality import judge_layers, judge_models, with_float_weights
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
+    from edge.quant.margins import Range
     from edge.quant.network import Network
     from edge.quant.quality import Quality
 
@@ -75,7 +76,7 @@ class Quantized:
 
     Attributes:
         model: int8, with pixels as its input.
-        ranges: activation to the largest value that it can hold.
+        ranges: of each activation, in equalised values.
         int8_convs: how many convolutions run in INT8.
         float_ops: operator with weights that stays float, "Gemm fc", to the reason why; empty
             for SqueezeNet.
@@ -85,7 +86,7 @@ class Quantized:
     """
 
     model: Model
-    ranges: dict[str, float]
+    ranges: dict[str, Range]
     int8_convs: int
     float_ops: dict[str, str]
     halved: dict[str, str] = field(default_factory=dict)
@@ -130,24 +131,22 @@ def quantize(
     passed = counter.part(0.0, 0.2)
     judged = not options.fast and total >= FEWEST_TO_JUDGE
     apart = _evenly(total, min(JUDGES, total // 4)) if judged else set()
-    maxima = measure_ranges(
+    measured = measure_ranges(
         folded,
         list(network.sites),
         zip(calibration.files, calibration.views(model.contract), strict=True),
         apart,
         lambda done: passed(done / total),
     )
-    reaches = equalize(network, maxima)
+    factors = equalize(network, {name: one.largest for name, one in measured.items()})
     target = simulate(network)
-    set_steps(network, reaches, USUAL)
-    doubled: tuple[str, ...] = ()
-    if apart:
-        judges = _keep(calibration, model, apart)
-        harms = choose_steps(network, reaches, judges, counter.part(0.2, 0.5))
-        doubled = _double_the_worst(network, harms)
+    joined = {name: one.join(factors[name]) for name, one in measured.items()}
+    judges = _keep(calibration, model, apart)
+    ranges = set_steps(network, joined, judges, counter.part(0.2, 0.5))
+    doubled = _double_the_worst(network, ranges)
     floats = with_float_weights(network)
     kept = _keep(calibration, model, _evenly(total, options.rounding_pictures))
-    reconstruct(network, target, kept, counter.part(0.5 if apart else 0.2, 1.0))
+    reconstruct(network, target, kept, counter.part(0.5, 1.0))
     int8 = write_qdq(network)
     quality = None
     if held_out is not None:
@@ -156,7 +155,7 @@ def quantize(
         quality = replace(judge_models(folded, int8, held_out), layers=layers)
     return Quantized(
         model=int8,
-        ranges={site.tensor: site.step * site.bounds[1] for site in network.sites.values()},
+        ranges=ranges,
         int8_convs=len(network.convs),
         float_ops=_float_ops(folded, network, options),
         halved={site.tensor: site.barrier for site in network.sites.values() if site.barrier},
@@ -208,12 +207,12 @@ def _keep(calibration: CalibrationSet, model: Model, numbers: set[int]) -> Pictu
     return [view.copy() for number, view in views if number in numbers]
 
 
-def _double_the_worst(network: Network, harms: Mapping[str, float]) -> tuple[str, ...]:
+def _double_the_worst(network: Network, ranges: Mapping[str, Range]) -> tuple[str, ...]:
     """Give those activations more levels whose rounding harms the output most."""
     worst = [
         site
         for site in network.sites.values()
-        if harms[site.tensor] > WORTH_DOUBLING and can_be_doubled(network, site)
+        if (ranges[site.tensor].harm_nats or 0.0) > WORTH_DOUBLING and can_be_doubled(network, site)
     ]
     for site in worst:
         double(network, site)

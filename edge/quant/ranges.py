@@ -1,4 +1,4 @@
-"""The largest magnitudes of activations, channel by channel, in one pass over the pictures."""
+"""The magnitudes of activations, channel by channel, in one pass over the pictures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from edge.engine.probe import TensorProbe
 from edge.errors import ModelError
+from edge.quant.histogram import ChannelHistograms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from edge.model.onnx_file import Model
 
-    Array = npt.NDArray[np.float64]
-
 
 def measure_ranges(
     model: Model,
@@ -26,8 +25,8 @@ def measure_ranges(
     pictures: Iterable[tuple[Path, npt.NDArray[np.uint8]]],
     apart: Container[int],
     progress: Callable[[int], None],
-) -> dict[str, Array]:
-    """Give the largest magnitude of each channel, tensor to float64 (C,).
+) -> dict[str, ChannelHistograms]:
+    """Give the histograms of each channel, by tensor.
 
     Memory does not grow with the number of pictures.
 
@@ -42,23 +41,16 @@ def measure_ranges(
         ModelError: a value is not finite; names the tensor and the picture.
     """
     probe = TensorProbe(model, tensors)
-    ranges: dict[str, Array] = {}
+    histograms = {name: ChannelHistograms() for name in tensors}
     for number, (path, view) in enumerate(pictures):
         for tensor, values in probe.read(view).items():
-            largest = channel_maxima(values)
-            if not np.isfinite(largest).all():
+            if not np.isfinite(values).all():
                 raise ModelError(
                     f"{model.contract.name}: tensor {tensor} is not finite on {path}",
                     hint="Check the weights of the model",
                 )
             if number in apart:
                 continue
-            ranges[tensor] = np.maximum(ranges.get(tensor, 0.0), largest)
+            histograms[tensor].add(values)
         progress(number + 1)
-    return ranges
-
-
-def channel_maxima(values: npt.NDArray[np.float32]) -> Array:
-    """Give the largest magnitude of each channel of (1, C, ...); not a number where one is."""
-    flat = values.reshape(values.shape[1], -1)
-    return np.asarray(np.maximum(flat.max(axis=1), -flat.min(axis=1)), dtype=np.float64)
+    return histograms
