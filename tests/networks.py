@@ -85,10 +85,13 @@ def make_classifier(
     return _assemble(contract, nodes, arrays, input_name)
 
 
-def make_vgg(contract: Contract, *, seed: int = 0) -> Model:
-    """Make what VGG is made of: padded 3x3 convolutions, max pools and a matrix product."""
+def make_vgg(contract: Contract, *, seed: int = 0, spread: float = 0.0) -> Model:
+    """Make what VGG is made of: padded 3x3 convolutions, max pools and a matrix product.
+
+    `spread` is by how much the channels' loudness differs, in natural logarithms.
+    """
     shapes = {"a1": (8, 3, 3, 3), "a2": (8, 8, 3, 3), "b1": (16, 8, 3, 3), "b2": (16, 16, 3, 3)}
-    arrays = _he_normal(shapes, seed)
+    arrays = _he_normal(shapes, seed, spread)
     nodes, tensor = [], "input"
     for name in shapes:
         more, tensor = _conv_relu(tensor, name, pads=[1, 1, 1, 1])
@@ -107,8 +110,11 @@ def make_vgg(contract: Contract, *, seed: int = 0) -> Model:
     return _assemble(contract, nodes, arrays)
 
 
-def make_residual(contract: Contract, *, seed: int = 0) -> Model:
-    """Make what ResNet is made of: a block with a bare skip, one with a projection, and a mean."""
+def make_residual(contract: Contract, *, seed: int = 0, spread: float = 0.0) -> Model:
+    """Make what ResNet is made of: a block with a bare skip, one with a projection, and a mean.
+
+    `spread` is by how much the channels' loudness differs, in natural logarithms.
+    """
     shapes = {
         "stem": (8, 3, 3, 3),
         "one/first": (8, 8, 3, 3), "one/second": (8, 8, 3, 3),
@@ -130,7 +136,7 @@ def make_residual(contract: Contract, *, seed: int = 0) -> Model:
         helper.make_node("GlobalAveragePool", ["head"], ["pool"]),
         helper.make_node("Flatten", ["pool"], ["scores"]),
     ]
-    return _assemble(contract, nodes, _he_normal(shapes, seed))
+    return _assemble(contract, nodes, _he_normal(shapes, seed, spread))
 
 
 def make_odd(contract: Contract, *, seed: int = 0) -> Model:
@@ -189,14 +195,15 @@ def _sum_relu(one: str, other: str, name: str) -> list[onnx.NodeProto]:
 
 
 def _he_normal(
-    shapes: Mapping[str, tuple[int, ...]], seed: int
+    shapes: Mapping[str, tuple[int, ...]], seed: int, spread: float = 0.0
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Make weights that keep the size of what goes through, and small biases."""
+    """Make weights that keep the size of what goes through, but for the spread; small biases."""
     rng = np.random.default_rng(seed)
     arrays = {}
     for name, shape in shapes.items():
         deviation = (2 / np.prod(shape[1:])) ** 0.5
-        arrays[f"{name}.weight"] = rng.normal(0, deviation, shape)
+        loudness = np.exp(spread * rng.normal(size=shape[0])).reshape(-1, 1, 1, 1)
+        arrays[f"{name}.weight"] = rng.normal(0, deviation, shape) * loudness
         arrays[f"{name}.bias"] = rng.normal(0, 0.1, shape[0])
     return arrays
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import make_views, run_onnx
+from networks import make_residual, make_vgg, make_views, run_onnx
 from samples import make_contract
 from strategies import QUICK
 
@@ -18,7 +18,12 @@ from edge.quant.simulate import simulate
 
 MODEL = fold(build_squeezenet("1.1", make_contract(), random_weights("1.1", 5)))
 VIEWS = make_views(2)
-WANTED = run_onnx(MODEL, VIEWS)
+NETWORKS = {
+    "squeezenet": MODEL,
+    "vgg": fold(make_vgg(make_contract())),
+    "residual": fold(make_residual(make_contract())),
+}
+WANTED = {name: run_onnx(model, VIEWS) for name, model in NETWORKS.items()}
 
 
 def channels(network, site) -> int:
@@ -26,11 +31,16 @@ def channels(network, site) -> int:
 
 
 @QUICK
-@given(seed=st.integers(0, 2**31), spread=st.floats(0.1, 4), dead=st.booleans())
-def test_equalisation_leaves_the_float_function_as_it_was(seed, spread, dead):
+@given(
+    name=st.sampled_from(sorted(NETWORKS)),
+    seed=st.integers(0, 2**31),
+    spread=st.floats(0.1, 4),
+    dead=st.booleans(),
+)
+def test_equalisation_leaves_the_float_function_as_it_was(name, seed, spread, dead):
     """Whatever the ranges are, even of channels that are always zero."""
     rng = np.random.default_rng(seed)
-    network = read_network(MODEL)
+    network = read_network(NETWORKS[name])
     maxima = {t: np.exp(rng.normal(0, spread, channels(network, s)))
               for t, s in network.sites.items()}  # fmt: skip
     if dead:
@@ -38,7 +48,8 @@ def test_equalisation_leaves_the_float_function_as_it_was(seed, spread, dead):
             values[rng.random(len(values)) < 0.3] = 0.0
     equalize(network, maxima)
     given_scores = run_onnx(simulate(network), VIEWS)
-    np.testing.assert_allclose(given_scores, WANTED, atol=1e-4 * np.abs(WANTED).max())
+    wanted = WANTED[name]
+    np.testing.assert_allclose(given_scores, wanted, atol=1e-4 * np.abs(wanted).max())
     for conv in network.convs.values():
         assert np.isfinite(conv.weight).all()
 
