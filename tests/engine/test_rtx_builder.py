@@ -7,11 +7,13 @@ import multiprocessing
 
 import onnx
 import pytest
+from networks import make_residual, make_vgg
 from onnx import TensorProto, helper
 from samples import make_contract
 
 from edge.build.options import BuildOptions
 from edge.build.plan import build_plan
+from edge.engine.layers import CONVOLUTIONS
 from edge.engine.plan import Machine, read_plan, read_sidecar
 from edge.engine.trt_api import BuildSettings, build
 from edge.errors import BuildError, CheckFailedError, EdgeError, ModelError, UnavailableError
@@ -21,6 +23,7 @@ from edge.model.onnx_file import load_model
 from edge.model.squeezenet import build_squeezenet, random_weights
 from edge.model.zoo import resolve_model
 from edge.quant.dataset import open_calibration_set
+from edge.quant.quantize import QuantOptions, quantize
 
 pytestmark = pytest.mark.rtx
 pytest.importorskip("tensorrt_rtx", reason="TensorRT-RTX is not installed (extra rtx)")
@@ -66,6 +69,37 @@ def test_bundled_models_build_in_their_precision(tmp_path, name, precision, kind
     assert read_sidecar(plan).to_json() == sidecar.to_json()
     here = Machine(sidecar.tensorrt, "any", "8.6")
     assert read_plan(plan, here, model_sha256=sidecar.model_sha256)[0].precision == precision
+
+
+MAKERS = {
+    "squeezenet8": lambda: load_model(resolve_model("squeezenet8")),
+    "vgg": lambda: make_vgg(make_contract()),
+    "residual": lambda: make_residual(make_contract()),
+}
+
+
+@pytest.mark.parametrize("all_levels", [False, True])
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_convolution_that_we_quantise_is_int8_with_int8_weights(
+    picture_folder, name, all_levels
+):
+    """In both forms: its input is Int8, and the kernel has the weight's own node in it."""
+    options = QuantOptions(fast=True, all_levels=all_levels)
+    quantized = quantize(
+        MAKERS[name](),
+        open_calibration_set(picture_folder),
+        progress=lambda _done: None,
+        options=options,
+    )
+    settings = dataclasses.replace(SETTINGS, precision="int8")
+    built = build(quantized.model.to_bytes(), settings, lambda *_: True)
+    kernels = [layer for layer in built.layers if layer.kind in CONVOLUTIONS]
+    nodes = [node for node in quantized.model.proto.graph.node if node.op_type == "Conv"]
+    assert {layer.input_type for layer in kernels} == {"Int8"}
+    assert len(kernels) == quantized.int8_convs == len(nodes)
+    for node in nodes:
+        (kernel,) = (layer for layer in kernels if node.input[1] in layer.onnx)
+        assert node.name in kernel.onnx
 
 
 def test_int8_build_is_refused_when_the_gpu_gets_float_convolutions(tmp_path):
