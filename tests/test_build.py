@@ -12,7 +12,7 @@ from networks import make_classifier
 from samples import ROOT, make_contract, make_sidecar
 
 from edge.board import SysRoot
-from edge.build.options import BuildOptions
+from edge.build.options import BuildOptions, options_of
 from edge.build.plan import (
     _check_precision,
     _Job,
@@ -21,8 +21,11 @@ from edge.build.plan import (
     _warn_of_little_memory,
 )
 from edge.engine.layers import Layer
+from edge.engine.plan import read_sidecar
 from edge.engine.trt_api import Support
+from edge.engine.trt_cache import format_cache
 from edge.errors import CheckFailedError
+from edge.files import sha256_file
 from edge.model.onnx_file import save_model
 from edge.quant.dataset import open_calibration_set
 
@@ -75,6 +78,11 @@ def test_build_says_what_to_do_when_tensorrt_is_missing(edge, small_model, tmp_p
         ("squeezenet8", ("--calibrator",),
          ("squeezenet8: is fp32, INT8 wants pictures to calibrate on."
          " Give --calib FOLDER, or a model of edge quantize")),
+        ("squeezenet8", ("--tensorrt-cache", "x"),
+         "--tensorrt-cache: only TensorRT's own calibration reads it. Give --calibrator too"),
+        ("squeezenet8", ("--calibrator", "--calib", "demo", "--tensorrt-cache", "x"),
+         ("--tensorrt-cache: stands in the place of the pictures of --calib."
+          " Leave one of the two away")),
         ("squeezenet8", ("--dla", "0", "--precision", "fp32"),
          "--dla: the DLA computes in int8 and fp16 only. Use --precision fp16"),
         ("squeezenet8-int8", ("--dla", "0"),
@@ -279,6 +287,50 @@ def test_dla_runs_what_it_can_and_the_rest_is_named(build, tmp_path):
     assert sorted(plan["flags"]) == ["FP16", "GPU_FALLBACK"]
     assert sidecar["gpu_fallback"] == on_gpu
     assert sidecar["flags"]["dla_core"] == 1
+
+
+def test_dla_is_built_in_int8_from_a_cache_without_pictures(build, edge, picture_folder, tmp_path):
+    words = ("--calib", picture_folder, "--tensorrt-cache", "m.cache")
+    assert edge("quantize", "squeezenet8", *words).returncode == 0
+    done = build("squeezenet8", "--calibrator", "--tensorrt-cache", "m.cache", "--dla", 0)
+    assert (done.returncode, done.stderr) == (0, "")
+    plan, sidecar = told(tmp_path), json.loads((tmp_path / "m.plan.json").read_text())
+    assert (plan["device"], plan["batches"]) == ("DLA", [])
+    assert sorted(plan["flags"]) == ["FP16", "GPU_FALLBACK", "INT8"]
+    assert plan["table"].splitlines()[:2] == [
+        "TRT-100300-EntropyCalibration2", "pixels: 40008102"
+    ]  # fmt: skip
+    assert sidecar["calibration"] is None
+    assert sidecar["calibration_sha256"] == sha256_file(tmp_path / "m.cache")
+    options = options_of(read_sidecar(tmp_path / "m.plan"))
+    assert (options.calibrator, options.tensorrt_cache) == (True, tmp_path / "m.cache")
+
+
+def test_cache_gets_the_version_of_the_builder_that_reads_it(build, edge, picture_folder, tmp_path):
+    words = ("--calib", picture_folder, "--tensorrt-cache", "m.cache")
+    edge("quantize", "squeezenet8", *words)
+    words = ("--calibrator", "--tensorrt-cache", "m.cache")
+    assert build("squeezenet8", *words, version="8.6.1").returncode == 0
+    assert told(tmp_path)["table"].startswith("TRT-8601-EntropyCalibration2\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (b"nonsense", "m.cache: is no calibration cache of TensorRT. Write it again with"),
+        (format_cache({"conv1": 1.0}, "10.3.0"),
+         "m.cache: is of another network, it has no scale for fire2/squeeze1x1. Write it again"),
+        (None, "m.cache: no such file or folder. Check the path"),
+    ],
+)  # fmt: skip
+def test_unfit_cache_is_refused(build, tmp_path, data, line):
+    if data is not None:
+        (tmp_path / "m.cache").write_bytes(data)
+    done = build("squeezenet8", "--calibrator", "--tensorrt-cache", "m.cache")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"edge: {line}")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "m.plan").exists()
 
 
 def test_without_dla_everything_is_on_the_gpu(build, tmp_path):

@@ -41,6 +41,8 @@ class BuildOptions:
         calibrator: let TensorRT calibrate in the place of our own Q/DQ nodes.
         calibration_cache: folder of its tables, which spare the next calibration of the same
             network on the same pictures; None keeps none.
+        tensorrt_cache: calibration cache that stands in the place of pictures; see
+            `edge.engine.trt_cache`.
         model_source: file or catalogue name of the model, from which the plan can be built again.
         require_int8: fail on a GPU without fast INT8 in the place of building fp16, and on each
             convolution that TensorRT's own calibration left in float.
@@ -60,6 +62,7 @@ class BuildOptions:
     dla_core: int | None = None
     calibrator: bool = False
     calibration_cache: Path | None = None
+    tensorrt_cache: Path | None = None
     model_source: str | None = None
     require_int8: bool = False
     quant: QuantOptions = field(default_factory=QuantOptions)
@@ -89,6 +92,7 @@ def options_of(sidecar: Sidecar) -> BuildOptions:
         dla_core=flags.dla_core,
         calibrator=flags.calibrator,
         quant=QuantOptions(flags.fast, not flags.symmetric, flags.keep_float),
+        tensorrt_cache=Path(flags.tensorrt_cache) if flags.tensorrt_cache else None,
         model_source=sidecar.model,
     )
 
@@ -113,9 +117,20 @@ def _refusals(
     model: Model, calibration: CalibrationSet | None, options: BuildOptions
 ) -> Iterator[tuple[bool, str, str]]:
     """Yield (whether it is so, what is wrong, what to do)."""
+    cache = options.tensorrt_cache
     name, is_int8, wants_int8 = model.contract.name, model.is_int8, options.precision == "int8"
     yield (
-        wants_int8 and not is_int8 and calibration is None,
+        cache is not None and not options.calibrator,
+        "--tensorrt-cache: only TensorRT's own calibration reads it",
+        "Give --calibrator too",
+    )
+    yield (
+        cache is not None and calibration is not None,
+        "--tensorrt-cache: stands in the place of the pictures of --calib",
+        "Leave one of the two away",
+    )
+    yield (
+        wants_int8 and not is_int8 and calibration is None and cache is None,
         f"{name}: is fp32, INT8 wants pictures to calibrate on",
         "Give --calib FOLDER, or a model of edge quantize",
     )

@@ -27,14 +27,15 @@ from edge.engine.trt_api import (
     build,
     explain_no_calibrator,
 )
+from edge.engine.trt_cache import ALGORITHM, format_cache, parse_cache, require_tensors
 from edge.errors import CheckFailedError, UnavailableError
-from edge.files import read_bytes, sha256_bytes, write_atomic
+from edge.files import read_bytes, sha256_bytes, sha256_file, write_atomic
 from edge.model.batch import open_batch
 from edge.model.fold import fold
 from edge.model.half import to_half
 from edge.model.top_k import HALF_EXACT, add_top_k
 from edge.model.weights import float_convolutions
-from edge.quant.calibrator import build_calibrated
+from edge.quant.calibrator import build_calibrated, build_from_cache
 from edge.quant.quantize import quantize
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LITTLE_MEMORY_MIB = 2048
-CALIBRATOR = "entropy2"
-"""How TensorRT's own calibration chooses its ranges; the DLA takes no other."""
 
 
 def build_plan(
@@ -80,9 +79,10 @@ def build_plan(
     meant = float_convolutions(network.proto.graph)
     onnx_bytes = network.to_bytes()
     table = _table_path(job, onnx_bytes, support)
+    known = _read_cache(table) or _given_cache(job, network, support)
     _warn_of_little_memory(options.root)
     started_s = time.monotonic()
-    built = _build(job, onnx_bytes, table)
+    built = _build(job, onnx_bytes, known)
     sidecar = _describe(job, built, build_s=round(time.monotonic() - started_s, 3))
     _check_precision(sidecar, path, options, meant)
     write_plan(path, built.plan, sidecar)
@@ -109,8 +109,18 @@ class _Job:
     def uses_calibrator(self) -> bool:
         return self.options.calibrator and self.precision == "int8"
 
+    @property
+    def given_cache(self) -> Path | None:
+        return self.options.tensorrt_cache if self.uses_calibrator else None
 
-def _build(job: _Job, network: bytes, table: Path | None) -> Built:
+    @property
+    def calibration_sha256(self) -> str | None:
+        if self.given_cache is not None:
+            return sha256_file(self.given_cache)
+        return self.calibration.sha256 if self.calibration and self.precision == "int8" else None
+
+
+def _build(job: _Job, network: bytes, known: bytes) -> Built:
     options, pictures = job.options, job.calibration
     settings = BuildSettings(
         target=options.target,
@@ -124,7 +134,9 @@ def _build(job: _Job, network: bytes, table: Path | None) -> Built:
     )
     if not job.uses_calibrator:
         return run_in_child(build, network, settings, progress=options.progress)
-    contract, known = job.model.contract, _read_cache(table)
+    if pictures is None:
+        return run_in_child(build_from_cache, network, settings, known, progress=options.progress)
+    contract = job.model.contract
     return run_in_child(
         build_calibrated, network, settings, pictures, contract, known, progress=options.progress
     )
@@ -144,7 +156,7 @@ def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
         model=options.model_source,
         model_sha256=model.sha256(),
         calibration=calibration.source if calibration else None,
-        calibration_sha256=calibration.sha256 if calibration else None,
+        calibration_sha256=job.calibration_sha256,
         plan_sha256=sha256_bytes(built.plan),
         contract=replace(model.contract, output="probabilities") if picks else model.contract,
         flags=Flags(
@@ -157,6 +169,7 @@ def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
             fast=options.quant.fast,
             symmetric=not options.quant.all_levels,
             keep_float=options.quant.keep_float,
+            tensorrt_cache=str(job.given_cache.absolute()) if job.given_cache else None,
         ),
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         build_s=build_s,
@@ -174,8 +187,19 @@ def _table_path(job: _Job, network: bytes, support: Support) -> Path | None:
     folder, pictures = job.options.calibration_cache, job.calibration
     if folder is None or pictures is None or not job.uses_calibrator:
         return None
-    parts = (sha256_bytes(network)[:16], pictures.sha256[:16], CALIBRATOR, support.version)
+    parts = (sha256_bytes(network)[:16], pictures.sha256[:16], ALGORITHM, support.version)
     return folder / f"{'-'.join(parts)}.calibration"
+
+
+def _given_cache(job: _Job, network: Model, support: Support) -> bytes:
+    """Give the scales that stand in the place of pictures, with this builder's version."""
+    path = job.given_cache
+    if path is None:
+        return b""
+    scales = parse_cache(read_bytes(path), str(path))
+    convs = [node for node in network.proto.graph.node if node.op_type == "Conv"]
+    require_tensors(scales, (name for conv in convs for name in conv.output), str(path))
+    return format_cache(scales, support.version)
 
 
 def _ask(target: Target) -> tuple[Support, GPU | None]:

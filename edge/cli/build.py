@@ -36,6 +36,9 @@ from edge.cli.quant_options import quant_options
               help="Let TensorRT (up to 10) choose the INT8 ranges from the pictures; INT8 on a"
                    " DLA needs it.")  # fmt: skip
 @quant_options
+@click.option("--tensorrt-cache", type=click.Path(path_type=Path),
+              help="Calibration cache of edge quantize, in the place of --calib; for"
+                   " --calibrator.")  # fmt: skip
 @click.option("--require-int8", is_flag=True,
               help="Fail on a GPU without fast INT8 in the place of building fp16.")  # fmt: skip
 @click.option("--layers", is_flag=True, help="Print the layer table.")
@@ -60,6 +63,7 @@ def build(
     fast: bool,
     symmetric: bool,
     keep_float: tuple[str, ...],
+    tensorrt_cache: Path | None,
     require_int8: bool,
     layers: bool,
     output: Path,
@@ -104,6 +108,7 @@ def build(
             dla_core=dla_core,
             calibrator=calibrator,
             calibration_cache=user_folder("cache") if calibrator else None,
+            tensorrt_cache=tensorrt_cache,
             model_source=model_source(model),
             require_int8=require_int8,
             quant=QuantOptions(fast=fast, all_levels=not symmetric, keep_float=keep_float),

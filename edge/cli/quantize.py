@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.cli.quant_options import quant_options
+
+if TYPE_CHECKING:
+    from edge.model.onnx_file import Model
+    from edge.quant.dataset import CalibrationSet
+    from edge.quant.quantize import Quantized, QuantOptions
+
+USUAL_TENSORRT = "10.3.0"
+"""The one of JetPack 6, named in a cache; edge build puts its own in that place."""
 
 
 @click.command()
@@ -18,14 +27,18 @@ from edge.cli.quant_options import quant_options
     help="Folder of pictures like those that the camera will see, about 200; or a text file that"
     " lists them, or demo.",
 )
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="ONNX to write.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="ONNX to write."
+    "--tensorrt-cache",
+    type=click.Path(path_type=Path),
+    help="TensorRT's calibration cache to write, for edge build --calibrator; alone or beside -o.",
 )
 @quant_options
 def quantize(
     model: str,
     calib: str,
-    output: Path,
+    output: Path | None,
+    tensorrt_cache: Path | None,
     *,
     fast: bool,
     symmetric: bool,
@@ -41,31 +54,56 @@ def quantize(
       edge quantize squeezenet8 --calib pictures/ -o squeezenet8-int8.onnx
     """
     from edge.cli.calibration import warn_of_doubts
-    from edge.cli.progress import counting
-    from edge.files import check_target
+    from edge.engine.trt_cache import format_cache
+    from edge.files import check_target, write_atomic
     from edge.model.onnx_file import load_model, save_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
     from edge.quant.quantize import QuantOptions, check_model
-    from edge.quant.quantize import quantize as quantize_model
 
-    check_target(output)
+    targets = [path for path in (output, tensorrt_cache) if path is not None]
+    if not targets:
+        raise click.UsageError("Give -o, --tensorrt-cache or both.")
+    for path in targets:
+        check_target(path)
     fp32 = load_model(resolve_model(model))
     pictures = open_calibration_set(calib)
     options = QuantOptions(fast=fast, all_levels=not symmetric, keep_float=keep_float)
     check_model(fp32)
     warn_of_doubts(calib, pictures, fp32)
-    with counting("calibrating", len(pictures.files)) as progress:
-        result = quantize_model(fp32, pictures, progress=progress, options=options)
-    save_model(result.model, output)
-
-    click.echo(
-        f"{output}: {result.int8_convs} INT8 convolutions, {output.stat().st_size:,} bytes,"
-        f" calibrated on {len(pictures.files)} pictures"
-    )
+    scales = _measure(fp32, pictures) if tensorrt_cache else {}
+    result = _quantize(fp32, pictures, options) if output else None
+    if tensorrt_cache is not None:
+        write_atomic(tensorrt_cache, format_cache(scales, USUAL_TENSORRT))
+        click.echo(
+            f"{tensorrt_cache}: scales of {len(scales)} tensors, for edge build --calibrator"
+        )
+    if output is not None and result is not None:
+        save_model(result.model, output)
+        click.echo(
+            f"{output}: {result.int8_convs} INT8 convolutions, {output.stat().st_size:,} bytes,"
+            f" calibrated on {len(pictures.files)} pictures"
+        )
     if pictures.unreadable:
         click.echo(f"skipped {pictures.unreadable} unreadable pictures")
     if pictures.copies:
         click.echo(f"left out {pictures.copies} copies of the same picture")
-    for name, reason in result.float_ops.items():
+    for name, reason in result.float_ops.items() if result else ():
         click.echo(f"stays float: {name} ({reason})")
+
+
+def _quantize(fp32: Model, pictures: CalibrationSet, options: QuantOptions) -> Quantized:
+    from edge.cli.progress import counting
+    from edge.quant.quantize import quantize as quantize_model
+
+    with counting("calibrating", len(pictures.files)) as progress:
+        return quantize_model(fp32, pictures, progress=progress, options=options)
+
+
+def _measure(fp32: Model, pictures: CalibrationSet) -> dict[str, float]:
+    from edge.cli.progress import counting
+    from edge.model.fold import fold
+    from edge.quant.implicit import measure_scales
+
+    with counting("measuring", len(pictures.files)) as progress:
+        return measure_scales(fold(fp32), pictures, progress)

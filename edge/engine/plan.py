@@ -37,6 +37,7 @@ class Flags:
     fast: bool = False
     symmetric: bool = False
     keep_float: tuple[str, ...] = ()
+    tensorrt_cache: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +54,7 @@ class Sidecar:
         model: file or catalogue name, to build again from; None where it had none.
         model_sha256: of its ONNX.
         calibration: path of a folder or list of pictures, or `demo`; None where none was used.
-        calibration_sha256: of the calibration set.
+        calibration_sha256: of the calibration set, or of the cache that stood in its place.
         plan_sha256: of the plan's bytes.
         contract: how a picture becomes the input, and the labels.
         flags: what else was said to the builder.

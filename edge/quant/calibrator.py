@@ -1,4 +1,4 @@
-"""TensorRT's own calibration: pictures put on the GPU while its builder asks for them."""
+"""TensorRT's own calibration: pictures put on the GPU while its builder asks, or their cache."""
 
 from __future__ import annotations
 
@@ -55,6 +55,29 @@ def build_calibrated(
         batches = batches_of(pictures, contract, progress)
         with device.current():  # TensorRT reads the address in the same context
             return build(onnx_bytes, settings, progress, Calibration(batches, upload, table))
+
+
+def build_from_cache(
+    onnx_bytes: bytes, settings: BuildSettings, cache: bytes, progress: Progress
+) -> Built:
+    """Build an INT8 plan from a float network and the scales of an earlier calibration.
+
+    Args:
+        onnx_bytes: a network with pixels as its input.
+        settings: what to build.
+        cache: as `edge.engine.trt_cache` writes it, of this network and TensorRT.
+        progress: as `build` takes it.
+
+    Raises:
+        EdgeError: as `build` does, also where TensorRT does not take the cache and finds no
+            picture in its place.
+    """
+    return build(onnx_bytes, settings, progress, Calibration(iter(()), _no_upload, cache))
+
+
+def _no_upload(_batch: npt.NDArray[np.uint8]) -> int:
+    """Stand where no batch ever comes."""
+    return 0
 
 
 def batches_of(

@@ -83,6 +83,10 @@ BAD = {
     "build small.onnx --calib absent -o out.plan": f"absent: no such folder or list. {NO_CALIB}",
     "quantize small.onnx --calib good -o no/out.onnx": f"no/out.onnx: {NO_FILE}",
     "quantize small.onnx --calib good -o empty": f"empty: {IS_FOLDER}",
+    "quantize small.onnx --calib good --tensorrt-cache no/out.cache": f"no/out.cache: {NO_FILE}",
+    "quantize small.onnx --calib good --tensorrt-cache empty": f"empty: {IS_FOLDER}",
+    "quantize squeezenet8-int8 --calib good --tensorrt-cache out.cache": "squeezenet8-int8: is"
+    " quantised already. Give the fp32 model",
     "quantize squeezenet8-int8 --calib good -o out.onnx": "squeezenet8-int8: is quantised already."
     " Give the fp32 model",
     "models show absent.onnx": f"absent.onnx: {NO_FILE}",

@@ -40,6 +40,21 @@ def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folde
     assert "6 frames, 0 dropped" in ran.stdout
 
 
+def test_quantize_writes_a_cache_alone(edge, small_onnx, picture_folder, tmp_path):
+    done = edge("quantize", small_onnx, "--calib", picture_folder, "--tensorrt-cache", "a.cache")
+    assert_warned_of_few(done, picture_folder)
+    assert done.stdout == "a.cache: scales of 68 tensors, for edge build --calibrator\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "a.cache", "pictures", small_onnx.name
+    ]  # fmt: skip
+
+
+def test_quantize_wants_something_to_write(edge, small_onnx, picture_folder):
+    done = edge("quantize", small_onnx, "--calib", picture_folder)
+    assert done.returncode == 2
+    assert done.stderr.endswith("Error: Give -o, --tensorrt-cache or both.\n")
+
+
 def test_quantize_counts_what_it_leaves_out(edge, small_onnx, picture_folder):
     (picture_folder / "text.jpg").write_text("no picture")
     (picture_folder / "copy.png").write_bytes((picture_folder / "1.png").read_bytes())

@@ -180,6 +180,7 @@ class Builder:
             "device": config.default_device_type.name,
             "dla_core": config.DLA_core,
             "batches": batches,
+            "table": table.decode() if table else None,
             "batch_size": calibrator.get_batch_size() if calibrator else None,
             "calibration_profile": getattr(config.calibration_profile, "shapes", None),
             "convolutions": [] if config.DLA_core >= 0 else convolutions,
