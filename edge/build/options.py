@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge.model.batch import Batch
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
+    from edge.quant.gate import Gate
 
     Progress = Callable[[str, int, int], None]
 
@@ -47,6 +48,8 @@ class BuildOptions:
         require_int8: fail on a GPU without fast INT8 in the place of building fp16, and on each
             convolution that TensorRT's own calibration left in float.
         quant: how the INT8 network is made of an fp32 one.
+        gate: what INT8 may cost; None measures nothing.
+        held_out: pictures to measure that on; None leaves some out of the calibration.
         root: where /proc and /etc are.
         progress: called with (what is done, steps done, steps in all).
     """
@@ -66,6 +69,8 @@ class BuildOptions:
     model_source: str | None = None
     require_int8: bool = False
     quant: QuantOptions = field(default_factory=QuantOptions)
+    gate: Gate | None = None
+    held_out: CalibrationSet | None = None
     root: SysRoot = field(default_factory=lambda: SysRoot(Path("/")))
     progress: Progress = field(default=lambda _what, _done, _total: None)
 
@@ -153,6 +158,16 @@ def _refusals(
         options.quant != QuantOptions() and (is_int8 or not wants_int8 or options.calibrator),
         "--fast, --symmetric, --keep-float: only where edge quantises the model itself",
         "Leave them away",
+    )
+    yield (
+        options.gate is not None and (is_int8 or not wants_int8 or options.calibrator),
+        "--max-drop: only where edge quantises the model itself",
+        "Leave it away",
+    )
+    yield (
+        options.held_out is not None and options.gate is None,
+        "--held-out: nothing is measured on these pictures",
+        "Give --max-drop too",
     )
     yield (
         options.calibrator and options.top_k is not None,

@@ -36,6 +36,7 @@ from edge.model.half import to_half
 from edge.model.top_k import HALF_EXACT, add_top_k
 from edge.model.weights import float_convolutions
 from edge.quant.calibrator import build_calibrated, build_from_cache
+from edge.quant.gate import choose_held_out, quantize_within
 from edge.quant.quantize import quantize
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from edge.engine.cuda import GPU
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
+    from edge.quant.quality import Quality
+    from edge.quant.quantize import QuantOptions
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +78,8 @@ def build_plan(
     precision = _possible_precision(model, options, support)
     _check_support(model, precision, options, support)
     job = _Job(model, calibration, precision, options, gpu)
-    network = _prepare(job, support)
+    prepared = _prepare(job, support)
+    network = prepared.network
     meant = float_convolutions(network.proto.graph)
     onnx_bytes = network.to_bytes()
     table = _table_path(job, onnx_bytes, support)
@@ -83,7 +87,7 @@ def build_plan(
     _warn_of_little_memory(options.root)
     started_s = time.monotonic()
     built = _build(job, onnx_bytes, known)
-    sidecar = _describe(job, built, build_s=round(time.monotonic() - started_s, 3))
+    sidecar = _describe(job, prepared, built, build_s=round(time.monotonic() - started_s, 3))
     _check_precision(sidecar, path, options, meant)
     write_plan(path, built.plan, sidecar)
     for cache, data in (
@@ -142,7 +146,7 @@ def _build(job: _Job, network: bytes, known: bytes) -> Built:
     )
 
 
-def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
+def _describe(job: _Job, prepared: _Prepared, built: Built, build_s: float) -> Sidecar:
     model, options, gpu = job.model, job.options, job.gpu
     calibration = job.calibration if job.precision == "int8" else None
     picks = options.top_k is not None
@@ -166,9 +170,9 @@ def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
             top_k=options.top_k,
             dla_core=options.dla_core,
             calibrator=job.uses_calibrator,
-            fast=options.quant.fast,
-            symmetric=not options.quant.all_levels,
-            keep_float=options.quant.keep_float,
+            fast=prepared.quant.fast,
+            symmetric=not prepared.quant.all_levels,
+            keep_float=prepared.quant.keep_float,
             tensorrt_cache=str(job.given_cache.absolute()) if job.given_cache else None,
         ),
         built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -176,6 +180,7 @@ def _describe(job: _Job, built: Built, build_s: float) -> Sidecar:
         layers=built.layers,
         warnings=built.warnings,
         gpu_fallback=built.gpu_fallback,
+        int8_cost=_cost(prepared.quality),
     )
 
 
@@ -253,25 +258,62 @@ def _check_support(
         )
 
 
-def _prepare(job: _Job, support: Support) -> Model:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prepared:
+    """The network that TensorRT gets, how it was quantised, and what that cost."""
+
+    network: Model
+    quant: QuantOptions
+    quality: Quality | None = None
+
+
+def _prepare(job: _Job, support: Support) -> _Prepared:
     """Give the network that TensorRT gets: pixels in, and types of the wanted precision."""
     model, options, calibration = job.model, job.options, job.calibration
     quantizes = calibration is not None and job.precision == "int8" and not job.uses_calibrator
     if calibration is not None and quantizes:
-        count = len(calibration.files)
-        network = quantize(
-            model,
-            calibration,
-            progress=lambda done: options.progress("calibrating", done, count),
-            options=options.quant,
-        ).model
+        made = _quantize(model, calibration, options)
     elif job.precision == "fp16" and support.takes_float_types:
-        network = to_half(model)
+        made = _Prepared(to_half(model), options.quant)
     else:
-        network = fold(model)
+        made = _Prepared(fold(model), options.quant)
+    network = made.network
     if options.batch is not None:
         network = open_batch(network)
-    return network if options.top_k is None else add_top_k(network, options.top_k)
+    if options.top_k is not None:
+        network = add_top_k(network, options.top_k)
+    return replace(made, network=network)
+
+
+def _quantize(model: Model, calibration: CalibrationSet, options: BuildOptions) -> _Prepared:
+    held_out = options.held_out
+    if options.gate is not None:
+        calibration, held_out = choose_held_out(calibration, held_out)
+    count = len(calibration.files)
+
+    def progress(done: int) -> None:
+        options.progress("calibrating", done, count)
+
+    if options.gate is None or held_out is None:
+        made = quantize(model, calibration, progress=progress, options=options.quant)
+        return _Prepared(made.model, options.quant)
+    made, quant = quantize_within(
+        model, calibration, held_out, options.gate, options=options.quant, progress=progress
+    )
+    return _Prepared(made.model, quant, made.quality)
+
+
+def _cost(quality: Quality | None) -> dict[str, float] | None:
+    """Give the figures of the whole network."""
+    if quality is None:
+        return None
+    return {
+        "pictures": quality.pictures,
+        "agreement": round(quality.agreement, 6),
+        "divergence_nats": round(quality.divergence_nats, 6),
+        "drop_points": round(quality.drop_points, 4),
+        "is_labelled": quality.is_labelled,
+    }
 
 
 def _check_precision(

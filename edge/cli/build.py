@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge.cli.quant_options import quant_options
+from edge.cli.quant_options import quant_options, read_quant_options, say_cost
 
 
 @click.command()
@@ -63,6 +63,8 @@ def build(
     fast: bool,
     symmetric: bool,
     keep_float: tuple[str, ...],
+    max_drop: float | None,
+    held_out: str | None,
     tensorrt_cache: Path | None,
     require_int8: bool,
     layers: bool,
@@ -90,9 +92,11 @@ def build(
     from edge.model.onnx_file import load_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
-    from edge.quant.quantize import QuantOptions
 
     check_target(output)
+    quant, gate = read_quant_options(
+        fast=fast, symmetric=symmetric, keep_float=keep_float, max_drop=max_drop
+    )
     loaded = load_model(resolve_model(model))
     pictures = open_calibration_set(calib) if calib else None
     with phases() as progress:
@@ -111,7 +115,9 @@ def build(
             tensorrt_cache=tensorrt_cache,
             model_source=model_source(model),
             require_int8=require_int8,
-            quant=QuantOptions(fast=fast, all_levels=not symmetric, keep_float=keep_float),
+            quant=quant,
+            gate=gate,
+            held_out=open_calibration_set(held_out) if held_out else None,
             root=SysRoot(root),
             progress=progress,
         )
@@ -130,6 +136,10 @@ def build(
         f"{output}: {output.stat().st_size:,} bytes, {told},"
         f" {sidecar.product} {sidecar.tensorrt}, built in {sidecar.build_s:.1f} s"
     )
+    if sidecar.int8_cost:
+        click.echo(say_cost(sidecar.int8_cost))
+    if sidecar.flags.keep_float:
+        click.echo(f"kept in float: {', '.join(sidecar.flags.keep_float)}")
     if sidecar.gpu_fallback:
         click.echo(f"on the GPU, not the DLA: {', '.join(sidecar.gpu_fallback)}")
     if layers:

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from edge.quant.gate import Gate
+    from edge.quant.quantize import QuantOptions
 
     Command = Callable[..., Any]
 
 
 def quant_options(command: Command) -> Command:
-    """Give a command the arguments `fast`, `symmetric` and `keep_float`."""
+    """Give a command the arguments `fast`, `symmetric`, `keep_float`, `max_drop`, `held_out`."""
     fast = click.option(
         "--fast", is_flag=True, help="Quantise in a third of the time, a little less exactly."
     )
@@ -27,6 +30,54 @@ def quant_options(command: Command) -> Command:
         "--keep-float",
         metavar="LAYER",
         multiple=True,
-        help="Convolution that is not to be quantised; may be given again.",
+        help="Convolution that is not to be quantised, may be given again; auto, beside --max-drop,"
+        " finds the fewest that it takes.",
     )
-    return fast(symmetric(keep_float(command)))
+    max_drop = click.option(
+        "--max-drop",
+        type=click.FloatRange(min=0),
+        metavar="POINTS",
+        help="Refuse INT8 that loses more points of top-1, and name its worst layers.",
+    )
+    held_out = click.option(
+        "--held-out",
+        metavar="PICTURES",
+        help="What --max-drop is measured on, like --calib; without it every fifth picture of"
+        " --calib. Where all lie in folders named by their class, their classes count; else the"
+        " loss is what fp32's own probabilities make one expect.",
+    )
+    return fast(symmetric(keep_float(max_drop(held_out(command)))))
+
+
+AUTO = "auto"
+
+
+def read_quant_options(
+    *, fast: bool, symmetric: bool, keep_float: tuple[str, ...], max_drop: float | None
+) -> tuple[QuantOptions, Gate | None]:
+    """Give what was chosen, and what INT8 may cost.
+
+    Raises:
+        InputError: --keep-float auto has no --max-drop to go by.
+    """
+    from edge.errors import InputError
+    from edge.quant.gate import Gate
+    from edge.quant.quantize import QuantOptions
+
+    picks = AUTO in keep_float
+    if picks and max_drop is None:
+        raise InputError(
+            "--keep-float auto: nothing says what is good enough", hint="Give --max-drop too"
+        )
+    named = tuple(label for label in keep_float if label != AUTO)
+    options = QuantOptions(fast=fast, all_levels=not symmetric, keep_float=named)
+    return options, None if max_drop is None else Gate(max_drop, may_keep_float=picks)
+
+
+def say_cost(cost: Mapping[str, float]) -> str:
+    """Give the line that tells what INT8 cost; see `edge.quant.quality.Quality`."""
+    known = "" if cost["is_labelled"] else ", as fp32's probabilities make one expect"
+    return (
+        f"INT8 answers as fp32 on {100 * cost['agreement']:.1f}% of {cost['pictures']} pictures"
+        f" held out and loses {cost['drop_points']:.2f} points of top-1{known}"
+    )

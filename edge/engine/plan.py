@@ -63,6 +63,8 @@ class Sidecar:
         layers: the layer table.
         warnings: what the builder warned of.
         gpu_fallback: layers that a DLA was to run and that the GPU runs.
+        int8_cost: what INT8 cost on pictures held out, see `edge.quant.quality.Quality`; None
+            where none were.
     """
 
     product: Target
@@ -83,6 +85,7 @@ class Sidecar:
     layers: tuple[Layer, ...]
     warnings: tuple[str, ...]
     gpu_fallback: tuple[str, ...] = ()
+    int8_cost: dict[str, float] | None = None
 
     def convolutions(self) -> tuple[Layer, ...]:
         """Give the layers that multiply weights."""
