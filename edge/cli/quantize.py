@@ -12,7 +12,8 @@ from edge.cli.quant_options import quant_options
 if TYPE_CHECKING:
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
-    from edge.quant.quantize import Quantized, QuantOptions
+    from edge.quant.measure import Measured
+    from edge.quant.quantize import QuantOptions
 
 USUAL_TENSORRT = "10.3.0"
 """The one of JetPack 6, named in a cache; edge build puts its own in that place."""
@@ -33,12 +34,19 @@ USUAL_TENSORRT = "10.3.0"
     type=click.Path(path_type=Path),
     help="TensorRT's calibration cache to write, for edge build --calibrator; alone or beside -o.",
 )
+@click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    help="Calibration table of an earlier run, which spares its measuring; else the one beside the"
+    " output is used if it fits.",
+)
 @quant_options
 def quantize(
     model: str,
     calib: str,
     output: Path | None,
     tensorrt_cache: Path | None,
+    table: Path | None,
     *,
     fast: bool,
     symmetric: bool,
@@ -47,7 +55,9 @@ def quantize(
     """Turn MODEL (a file or a name) into INT8.
 
     The result holds explicit Q/DQ nodes: symmetric int8, zero points 0, one scale a channel for
-    weights. TensorRT builds it as it is, and the CPU engines run it.
+    weights. TensorRT builds it as it is, and the CPU engines run it. What the pictures decided is
+    kept beside it, in a file that ends in .calib.json, and used again for the same model, pictures
+    and options.
 
     \b
     Example:
@@ -56,48 +66,71 @@ def quantize(
     from edge.cli.calibration import warn_of_doubts
     from edge.engine.trt_cache import format_cache
     from edge.files import check_target, write_atomic
-    from edge.model.onnx_file import load_model, save_model
+    from edge.model.onnx_file import load_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
     from edge.quant.quantize import QuantOptions, check_model
+    from edge.quant.table import find_measured, table_key, table_path
 
-    targets = [path for path in (output, tensorrt_cache) if path is not None]
-    if not targets:
-        raise click.UsageError("Give -o, --tensorrt-cache or both.")
-    for path in targets:
+    _check_usage(output, tensorrt_cache, table)
+    beside = table_path(output) if output else None
+    for path in filter(None, (output, beside, tensorrt_cache)):
         check_target(path)
     fp32 = load_model(resolve_model(model))
     pictures = open_calibration_set(calib)
     options = QuantOptions(fast=fast, all_levels=not symmetric, keep_float=keep_float)
     check_model(fp32)
+    known = find_measured(beside, table, table_key(fp32, pictures, options))
     warn_of_doubts(calib, pictures, fp32)
     scales = _measure(fp32, pictures) if tensorrt_cache else {}
-    result = _quantize(fp32, pictures, options) if output else None
+    if output is not None:
+        _write_int8(fp32, pictures, options, known, output)
+        if known is not None:
+            click.echo(f"measured before: {table or beside}")
     if tensorrt_cache is not None:
         write_atomic(tensorrt_cache, format_cache(scales, USUAL_TENSORRT))
         click.echo(
             f"{tensorrt_cache}: scales of {len(scales)} tensors, for edge build --calibrator"
         )
-    if output is not None and result is not None:
-        save_model(result.model, output)
-        click.echo(
-            f"{output}: {result.int8_convs} INT8 convolutions, {output.stat().st_size:,} bytes,"
-            f" calibrated on {len(pictures.files)} pictures"
-        )
     if pictures.unreadable:
         click.echo(f"skipped {pictures.unreadable} unreadable pictures")
     if pictures.copies:
         click.echo(f"left out {pictures.copies} copies of the same picture")
-    for name, reason in result.float_ops.items() if result else ():
-        click.echo(f"stays float: {name} ({reason})")
 
 
-def _quantize(fp32: Model, pictures: CalibrationSet, options: QuantOptions) -> Quantized:
+def _check_usage(output: Path | None, tensorrt_cache: Path | None, table: Path | None) -> None:
+    if output is None and tensorrt_cache is None:
+        raise click.UsageError("Give -o, --tensorrt-cache or both.")
+    if output is None and table is not None:
+        raise click.UsageError("Give -o too: --table is of the INT8 model.")
+
+
+def _write_int8(
+    fp32: Model,
+    pictures: CalibrationSet,
+    options: QuantOptions,
+    known: Measured | None,
+    output: Path,
+) -> None:
+    """Quantise, then write the model and what the pictures decided beside it."""
     from edge.cli.progress import counting
+    from edge.files import write_atomic
+    from edge.model.onnx_file import save_model
     from edge.quant.quantize import quantize as quantize_model
+    from edge.quant.table import format_table, table_key, table_path
 
-    with counting("calibrating", len(pictures.files)) as progress:
-        return quantize_model(fp32, pictures, progress=progress, options=options)
+    key, beside, count = table_key(fp32, pictures, options), table_path(output), len(pictures.files)
+    with counting("calibrating", count) as progress:
+        result = quantize_model(fp32, pictures, progress=progress, options=options, measured=known)
+    save_model(result.model, output)
+    if beside is not None:
+        write_atomic(beside, format_table(key, result.measured))
+    click.echo(
+        f"{output}: {result.int8_convs} INT8 convolutions, {output.stat().st_size:,} bytes,"
+        f" calibrated on {count} pictures"
+    )
+    for name, reason in result.float_ops.items():
+        click.echo(f"stays float: {name} ({reason})")
 
 
 def _measure(fp32: Model, pictures: CalibrationSet) -> dict[str, float]:

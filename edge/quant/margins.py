@@ -117,7 +117,7 @@ def set_steps(
                 (_try(network, group, one, inner, pictures, wanted) for one in own),
                 key=lambda one: one.harm_nats or 0.0,
             )
-        _set(group, best.reach)
+        _set(group, best)
         chosen.update({site.tensor: best for site in group})
         progress((number + 1) / len(groups))
     return chosen
@@ -132,7 +132,7 @@ def _try(
     wanted: Array,
 ) -> Range:
     """Measure what the rounding of a group of sites to a range does to the output."""
-    _set(group, one.reach)
+    _set(group, one)
     rounded = simulate(network, [site.tensor for site in group])
     output = rounded.proto.graph.output[0].name
     part = cut_behind(rounded, group[0].tensor, (1, *inner[0].shape), [output])
@@ -140,15 +140,17 @@ def _try(
     return replace(one, harm_nats=divergence(wanted, given))
 
 
-def _set(group: list[Site], reach: float) -> None:
+def set_step(site: Site, one: Range) -> None:
+    """Give a site the step for a range."""
+    least = np.finfo(np.float32).tiny * 1e6
+    site.step = float(np.float32(max(one.reach, least) / site.bounds[1]))
+
+
+def _set(group: list[Site], one: Range) -> None:
     for site in group:
-        site.step = _step(reach, site.bounds[1])
+        set_step(site, one)
 
 
 def _inner(model: Model, tensor: str, pictures: Pictures) -> list[npt.NDArray[np.float32]]:
     probe = TensorProbe(model, [tensor])
     return [probe.read(picture)[tensor][0].copy() for picture in pictures]
-
-
-def _step(reach: float, levels: int) -> float:
-    return float(np.float32(max(reach, np.finfo(np.float32).tiny * 1e6) / levels))

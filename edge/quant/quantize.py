@@ -5,48 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edge.errors import InputError, ModelError
 from edge.model.fold import fold
-from edge.quant.equalize import equalize
-from edge.quant.margins import set_steps
+from edge.quant.measure import JUDGES, evenly, keep_views, measure, settle
 from edge.quant.network import read_network
 from edge.quant.qdq import write_qdq
 from edge.quant.quality import judge_layers, judge_models, with_float_weights
-from edge.quant.ranges import measure_ranges
 from edge.quant.reconstruct import reconstruct
-from edge.quant.simulate import simulate
-from edge.quant.twice import can_be_doubled, double
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import numpy.typing as npt
+    from collections.abc import Callable
 
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
     from edge.quant.margins import Range
+    from edge.quant.measure import Measured
     from edge.quant.network import Network
     from edge.quant.quality import Quality
-
-    Pictures = list[npt.NDArray[np.uint8]]
 
 FIRST_OPSET = 13
 """The first one whose DequantizeLinear takes a scale a channel."""
 
-FEWEST_TO_JUDGE = 16
-"""Pictures below which a part of them says nothing about ranges."""
-
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 HALF = "half of the levels was asked for"
-
-JUDGES = 32
-"""Most pictures that ranges are judged by."""
-
-WORTH_DOUBLING = 0.0002
-"""Divergence in nats a picture from which an activation is worth a second copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +58,30 @@ class Quantized:
 
     Attributes:
         model: int8, with pixels as its input.
-        ranges: of each activation, in equalised values.
         int8_convs: how many convolutions run in INT8.
         float_ops: operator with weights that stays float, "Gemm fc", to the reason why; empty
             for SqueezeNet.
+        measured: what the pictures decided before the weights were rounded.
         halved: activation to the reason why it has half of the levels only.
-        doubled: activations whose channels are computed twice.
         quality: what it costs on the pictures held out; None where none were.
     """
 
     model: Model
-    ranges: dict[str, Range]
     int8_convs: int
     float_ops: dict[str, str]
+    measured: Measured
     halved: dict[str, str] = field(default_factory=dict)
-    doubled: tuple[str, ...] = ()
     quality: Quality | None = None
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """Range of each activation, in equalised values."""
+        return self.measured.ranges
+
+    @property
+    def doubled(self) -> tuple[str, ...]:
+        """Activations whose channels are computed twice."""
+        return self.measured.doubled
 
 
 def quantize(
@@ -101,11 +91,11 @@ def quantize(
     progress: Callable[[int], None],
     options: QuantOptions = QuantOptions(),
     held_out: CalibrationSet | None = None,
+    measured: Measured | None = None,
 ) -> Quantized:
     """Quantise the convolutions of a model.
 
-    One pass measures ranges in memory that does not grow with the pictures; up to 200 of them are
-    then kept as bytes to choose steps and to round the weights.
+    After `edge.quant.measure` up to 200 pictures are kept as bytes to round the weights.
 
     Args:
         model: fp32.
@@ -113,6 +103,7 @@ def quantize(
         progress: called with the count of pictures done; all of them at the end.
         options: what a person may choose.
         held_out: other pictures, to judge the result by.
+        measured: of the same model, pictures and options, which spares the measuring.
 
     Raises:
         InputError: a convolution that is to stay float is not there.
@@ -121,45 +112,29 @@ def quantize(
     """
     check_model(model)
     folded = fold(model)
-    network = read_network(folded, options.keep_float)
-    _check_convs(folded, network, options)
-    if not options.all_levels:
-        for site in network.sites.values():
-            site.barrier = site.barrier or HALF
-    total = len(calibration.files)
+    network = _read(folded, options)
+    total = len(calibration.pictures)
     counter = _Counter(total, progress)
-    passed = counter.part(0.0, 0.2)
-    judged = not options.fast and total >= FEWEST_TO_JUDGE
-    apart = _evenly(total, min(JUDGES, total // 4)) if judged else set()
-    measured = measure_ranges(
-        folded,
-        list(network.sites),
-        zip(calibration.files, calibration.views(model.contract), strict=True),
-        apart,
-        lambda done: passed(done / total),
-    )
-    factors = equalize(network, {name: one.largest for name, one in measured.items()})
-    target = simulate(network)
-    joined = {name: one.join(factors[name]) for name, one in measured.items()}
-    judges = _keep(calibration, model, apart)
-    ranges = set_steps(network, joined, judges, counter.part(0.2, 0.5))
-    doubled = _double_the_worst(network, ranges)
+    share = 0.0 if measured else 0.2 if options.fast else 0.5
+    if measured is None:
+        part, judged = counter.part(0.0, share), not options.fast
+        measured = measure(_read(folded, options), calibration, part, judged=judged)
+    target = settle(network, measured)
     floats = with_float_weights(network)
-    kept = _keep(calibration, model, _evenly(total, options.rounding_pictures))
-    reconstruct(network, target, kept, counter.part(0.5, 1.0))
+    kept = keep_views(calibration, model.contract, evenly(total, options.rounding_pictures))
+    reconstruct(network, target, kept, counter.part(share, 1.0))
     int8 = write_qdq(network)
     quality = None
     if held_out is not None:
-        shown = _keep(held_out, model, _evenly(len(held_out.files), JUDGES))
-        layers = judge_layers(network, floats, target, doubled, shown)
+        shown = keep_views(held_out, model.contract, evenly(len(held_out.files), JUDGES))
+        layers = judge_layers(network, floats, target, measured.doubled, shown)
         quality = replace(judge_models(folded, int8, held_out), layers=layers)
     return Quantized(
         model=int8,
-        ranges=ranges,
         int8_convs=len(network.convs),
         float_ops=_float_ops(folded, network, options),
+        measured=measured,
         halved={site.tensor: site.barrier for site in network.sites.values() if site.barrier},
-        doubled=doubled,
         quality=quality,
     )
 
@@ -181,6 +156,16 @@ def check_model(model: Model) -> None:
         )
 
 
+def _read(folded: Model, options: QuantOptions) -> Network:
+    """Give the network that is to be quantised, once more each time."""
+    network = read_network(folded, options.keep_float)
+    _check_convs(folded, network, options)
+    if not options.all_levels:
+        for site in network.sites.values():
+            site.barrier = site.barrier or HALF
+    return network
+
+
 def _check_convs(folded: Model, network: Network, options: QuantOptions) -> None:
     name = folded.contract.name
     known = {str(n.name or n.output[0]) for n in folded.proto.graph.node if n.op_type == "Conv"}
@@ -194,29 +179,6 @@ def _check_convs(folded: Model, network: Network, options: QuantOptions) -> None
         raise ModelError(
             f"{name}: has no convolution to quantise", hint="Give a convolutional classifier"
         )
-
-
-def _evenly(total: int, most: int) -> set[int]:
-    """Choose up to `most` numbers below `total`, evenly spread."""
-    return {round(place) for place in np.linspace(0, total - 1, min(most, total))}
-
-
-def _keep(calibration: CalibrationSet, model: Model, numbers: set[int]) -> Pictures:
-    """Give some of the pictures as the network sees them."""
-    views = enumerate(calibration.views(model.contract))
-    return [view.copy() for number, view in views if number in numbers]
-
-
-def _double_the_worst(network: Network, ranges: Mapping[str, Range]) -> tuple[str, ...]:
-    """Give those activations more levels whose rounding harms the output most."""
-    worst = [
-        site
-        for site in network.sites.values()
-        if (ranges[site.tensor].harm_nats or 0.0) > WORTH_DOUBLING and can_be_doubled(network, site)
-    ]
-    for site in worst:
-        double(network, site)
-    return tuple(site.tensor for site in worst)
 
 
 def _float_ops(folded: Model, network: Network, options: QuantOptions) -> dict[str, str]:

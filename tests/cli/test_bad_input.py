@@ -27,6 +27,7 @@ NO_CALIB = (
     "Give a folder with about 200 JPEG or PNG pictures of what the camera will see,"
     " or a text file that lists them"
 )
+NO_TABLE = "is no calibration table. Move it away, or give another one with --table"
 OTHER_FILE = "is another file than the one that was listed. Get that file again, or take the hash"
 RANK = "input has rank 3, rank 4 is wanted. Export an image classifier"
 UNKNOWN_OP = "unknown operator Frobnicate. Export the model with standard ONNX operators"
@@ -83,6 +84,10 @@ BAD = {
     "build small.onnx --calib absent -o out.plan": f"absent: no such folder or list. {NO_CALIB}",
     "quantize small.onnx --calib good -o no/out.onnx": f"no/out.onnx: {NO_FILE}",
     "quantize small.onnx --calib good -o empty": f"empty: {IS_FOLDER}",
+    "quantize small.onnx --calib good -o out.onnx --table absent": f"absent: {NO_FILE}",
+    "quantize small.onnx --calib good -o out.onnx --table text.jpg": f"text.jpg: {NO_TABLE}",
+    "quantize small.onnx --calib good -o foreign.onnx": f"foreign.calib.json: {NO_TABLE}",
+    "quantize small.onnx --calib good -o taken.onnx": f"taken.calib.json: {IS_FOLDER}",
     "quantize small.onnx --calib good --tensorrt-cache no/out.cache": f"no/out.cache: {NO_FILE}",
     "quantize small.onnx --calib good --tensorrt-cache empty": f"empty: {IS_FOLDER}",
     "quantize squeezenet8-int8 --calib good --tensorrt-cache out.cache": "squeezenet8-int8: is"
@@ -128,6 +133,8 @@ def shelf(small_model, tmp_path_factory):
     (folder / "mixed" / "1-text.jpg").write_text("no picture")
     (folder / "text.jpg").write_text("no picture")
     (folder / "text.mp4").write_text("no video")
+    (folder / "foreign.calib.json").write_text('{"mine": true}')
+    (folder / "taken.calib.json").mkdir()
     (folder / "bare.txt").write_text("# none yet\n\n")
     (folder / "hashes.txt").write_text(f"good/0.png\ngood/1.png {'0' * 64}\n")
     (folder / "labels.txt").write_text("a\nb\nc\nd\ne\n")

@@ -40,6 +40,31 @@ def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folde
     assert "6 frames, 0 dropped" in ran.stdout
 
 
+def test_quantize_uses_its_table_again_and_measures_when_something_differs(
+    edge, small_onnx, picture_folder, tmp_path
+):
+    words = ("quantize", small_onnx, "--calib", picture_folder, "-o")
+    first = edge(*words, "one.onnx")
+    again = edge(*words, "one.onnx")
+    given = edge(*words, "two.onnx", "--table", "one.calib.json")
+    assert again.stdout == f"{first.stdout}measured before: one.calib.json\n"
+    assert given.stdout.endswith("\nmeasured before: one.calib.json\n")
+    assert (tmp_path / "one.onnx").read_bytes() == (tmp_path / "two.onnx").read_bytes()
+    table = (tmp_path / "one.calib.json").read_bytes()
+    assert (tmp_path / "two.calib.json").read_bytes() == table
+    other = edge(*words, "one.onnx", "--symmetric")
+    said = "edge: one.calib.json: is of other options. Measuring again"
+    assert other.stderr.splitlines()[0] == said
+    assert (tmp_path / "one.calib.json").read_bytes() != table
+    refused = edge(*words, "two.onnx", "--symmetric", "--table", "two.calib.json")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        ("edge: two.calib.json: is of other options."
+         " Leave --table away, or give what the table was made with\n"),
+    )  # fmt: skip
+    assert (tmp_path / "two.calib.json").read_bytes() == table
+
+
 def test_quantize_writes_a_cache_alone(edge, small_onnx, picture_folder, tmp_path):
     done = edge("quantize", small_onnx, "--calib", picture_folder, "--tensorrt-cache", "a.cache")
     assert_warned_of_few(done, picture_folder)
@@ -53,6 +78,10 @@ def test_quantize_wants_something_to_write(edge, small_onnx, picture_folder):
     done = edge("quantize", small_onnx, "--calib", picture_folder)
     assert done.returncode == 2
     assert done.stderr.endswith("Error: Give -o, --tensorrt-cache or both.\n")
+    words = ("--tensorrt-cache", "a.cache", "--table", "a.calib.json")
+    done = edge("quantize", small_onnx, "--calib", picture_folder, *words)
+    assert done.returncode == 2
+    assert done.stderr.endswith("Error: Give -o too: --table is of the INT8 model.\n")
 
 
 def test_quantize_counts_what_it_leaves_out(edge, small_onnx, picture_folder):
