@@ -265,7 +265,7 @@ def broken_rule(graph: onnx.GraphProto) -> str:
             return f"{node.name} has a zero point that is not 0"
         if zero is None or zero.data_type != onnx.TensorProto.INT8:
             kind = "UINT8" if zero is None else onnx.TensorProto.DataType.Name(zero.data_type)
-            return f"{node.name} is {kind.lower()}, which is read as int8"
+            return f"{node.name} is {kind.lower()}, not int8"
     return ""
 
 
