@@ -247,8 +247,9 @@ def test_calibration_table_is_named_by_all_that_decides_it(small_model, picture_
 def test_network_for_the_calibrator_is_float(small_model, picture_folder):
     """Pictures alone would bring our own Q/DQ nodes."""
     pictures = open_calibration_set(picture_folder)
-    assert not _prepare(job(small_model, pictures), SUPPORT).is_int8
-    assert _prepare(job(small_model, pictures, calibrator=False), SUPPORT).is_int8
+    assert not _prepare(job(small_model, pictures), SUPPORT).network.is_int8
+    made = _prepare(job(small_model, pictures, calibrator=False), SUPPORT)
+    assert made.network.is_int8
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,5 @@ def test_half_of_the_levels_costs_a_layer_six_decibels(pictures):
     )
     assert first == pytest.approx(0, abs=0.5)  # it reads pixels, which keep all levels anyway
     assert 3 < second < 9
-    assert full.layers[1].harm_nats < half.layers[1].harm_nats
     worst = [layer.harm_nats for layer in half.worst()]
     assert worst == sorted(worst, reverse=True)
