@@ -180,7 +180,7 @@ def _describe(job: _Job, prepared: _Prepared, built: Built, build_s: float) -> S
         layers=built.layers,
         warnings=built.warnings,
         gpu_fallback=built.gpu_fallback,
-        int8_cost=_cost(prepared.quality),
+        int8_cost=prepared.quality.figures() if prepared.quality else None,
     )
 
 
@@ -298,22 +298,9 @@ def _quantize(model: Model, calibration: CalibrationSet, options: BuildOptions) 
         made = quantize(model, calibration, progress=progress, options=options.quant)
         return _Prepared(made.model, options.quant)
     made, quant = quantize_within(
-        model, calibration, held_out, options.gate, options=options.quant, progress=progress
+        model, (calibration, held_out), options.gate, options=options.quant, progress=progress
     )
     return _Prepared(made.model, quant, made.quality)
-
-
-def _cost(quality: Quality | None) -> dict[str, float] | None:
-    """Give the figures of the whole network."""
-    if quality is None:
-        return None
-    return {
-        "pictures": quality.pictures,
-        "agreement": round(quality.agreement, 6),
-        "divergence_nats": round(quality.divergence_nats, 6),
-        "drop_points": round(quality.drop_points, 4),
-        "is_labelled": quality.is_labelled,
-    }
 
 
 def _check_precision(

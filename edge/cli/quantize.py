@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edge.cli.quant_options import quant_options
+from edge.cli.quant_options import quant_options, read_quant_options, say_cost
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
+    from edge.quant.gate import Gate
     from edge.quant.measure import Measured
-    from edge.quant.quantize import QuantOptions
+    from edge.quant.quantize import Quantized, QuantOptions
 
 USUAL_TENSORRT = "10.3.0"
 """The one of JetPack 6, named in a cache; edge build puts its own in that place."""
@@ -51,6 +55,8 @@ def quantize(
     fast: bool,
     symmetric: bool,
     keep_float: tuple[str, ...],
+    max_drop: float | None,
+    held_out: str | None,
 ) -> None:
     """Turn MODEL (a file or a name) into INT8.
 
@@ -69,22 +75,28 @@ def quantize(
     from edge.model.onnx_file import load_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
-    from edge.quant.quantize import QuantOptions, check_model
+    from edge.quant.gate import choose_held_out
+    from edge.quant.quantize import check_model
     from edge.quant.table import find_measured, table_key, table_path
 
     _check_usage(output, tensorrt_cache, table)
+    options, gate = read_quant_options(
+        fast=fast, symmetric=symmetric, keep_float=keep_float, max_drop=max_drop
+    )
     beside = table_path(output) if output else None
     for path in filter(None, (output, beside, tensorrt_cache)):
         check_target(path)
     fp32 = load_model(resolve_model(model))
     pictures = open_calibration_set(calib)
-    options = QuantOptions(fast=fast, all_levels=not symmetric, keep_float=keep_float)
     check_model(fp32)
-    known = find_measured(beside, table, table_key(fp32, pictures, options))
+    used, judged_by = pictures, open_calibration_set(held_out) if held_out else None
+    if gate is not None or judged_by is not None:
+        used, judged_by = choose_held_out(pictures, judged_by)
+    known = find_measured(beside, table, table_key(fp32, used, options))
     warn_of_doubts(calib, pictures, fp32)
     scales = _measure(fp32, pictures) if tensorrt_cache else {}
     if output is not None:
-        _write_int8(fp32, pictures, options, known, output)
+        _write_int8(_Job(fp32, used, options, judged_by, gate, known), output)
         if known is not None:
             click.echo(f"measured before: {table or beside}")
     if tensorrt_cache is not None:
@@ -105,32 +117,57 @@ def _check_usage(output: Path | None, tensorrt_cache: Path | None, table: Path |
         raise click.UsageError("Give -o too: --table is of the INT8 model.")
 
 
-def _write_int8(
-    fp32: Model,
-    pictures: CalibrationSet,
-    options: QuantOptions,
-    known: Measured | None,
-    output: Path,
-) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Job:
+    """What is to be quantised, how, and by what it is judged."""
+
+    fp32: Model
+    pictures: CalibrationSet
+    options: QuantOptions
+    held_out: CalibrationSet | None
+    gate: Gate | None
+    known: Measured | None
+
+
+def _write_int8(job: _Job, output: Path) -> None:
     """Quantise, then write the model and what the pictures decided beside it."""
     from edge.cli.progress import counting
     from edge.files import write_atomic
     from edge.model.onnx_file import save_model
-    from edge.quant.quantize import quantize as quantize_model
     from edge.quant.table import format_table, table_key, table_path
 
-    key, beside, count = table_key(fp32, pictures, options), table_path(output), len(pictures.files)
+    count = len(job.pictures.files)
     with counting("calibrating", count) as progress:
-        result = quantize_model(fp32, pictures, progress=progress, options=options, measured=known)
+        result, options = _quantize(job, progress)
     save_model(result.model, output)
+    beside = table_path(output)
     if beside is not None:
+        key = table_key(job.fp32, job.pictures, options)
         write_atomic(beside, format_table(key, result.measured))
     click.echo(
         f"{output}: {result.int8_convs} INT8 convolutions, {output.stat().st_size:,} bytes,"
         f" calibrated on {count} pictures"
     )
+    if result.quality is not None:
+        click.echo(say_cost(result.quality.figures()))
     for name, reason in result.float_ops.items():
         click.echo(f"stays float: {name} ({reason})")
+
+
+def _quantize(job: _Job, progress: Callable[[int], None]) -> tuple[Quantized, QuantOptions]:
+    from edge.quant.gate import quantize_within
+    from edge.quant.quantize import quantize as quantize_model
+
+    if job.gate is not None and job.held_out is not None:
+        return quantize_within(
+            job.fp32, (job.pictures, job.held_out), job.gate,
+            options=job.options, measured=job.known, progress=progress,
+        )  # fmt: skip
+    made = quantize_model(
+        job.fp32, job.pictures, progress=progress, options=job.options,
+        held_out=job.held_out, measured=job.known,
+    )  # fmt: skip
+    return made, job.options
 
 
 def _measure(fp32: Model, pictures: CalibrationSet) -> dict[str, float]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
+    from edge.quant.measure import Measured
     from edge.quant.quality import Quality
     from edge.quant.quantize import Quantized
 
@@ -60,11 +61,11 @@ def choose_held_out(
 
 def quantize_within(
     model: Model,
-    calibration: CalibrationSet,
-    held_out: CalibrationSet,
+    sets: tuple[CalibrationSet, CalibrationSet],
     gate: Gate,
     *,
     options: QuantOptions,
+    measured: Measured | None = None,
     progress: Callable[[int], None],
 ) -> tuple[Quantized, QuantOptions]:
     """Quantise so that no more is lost than is allowed.
@@ -74,10 +75,10 @@ def quantize_within(
 
     Args:
         model: fp32.
-        calibration: the pictures to calibrate on.
-        held_out: the pictures to judge by.
+        sets: the pictures to calibrate on, and those to judge by; see `choose_held_out`.
         gate: what is allowed.
         options: what a person chose.
+        measured: of the same model, pictures and options, which spares the measuring once.
         progress: called with the count of calibration pictures done, from 0 on in each trial.
 
     Returns:
@@ -87,10 +88,14 @@ def quantize_within(
         CheckFailedError: more is lost; names the worst layers.
         EdgeError: see `quantize`.
     """
+    calibration, held_out = sets
 
     def attempt(more: tuple[str, ...]) -> tuple[Quantized, QuantOptions]:
         chosen = replace(options, keep_float=(*options.keep_float, *more))
-        done = quantize(model, calibration, progress=progress, options=chosen, held_out=held_out)
+        known = None if more else measured
+        done = quantize(
+            model, calibration, progress=progress, options=chosen, held_out=held_out, measured=known
+        )
         return done, chosen
 
     def passing(more: tuple[str, ...]) -> tuple[Quantized, QuantOptions] | None:

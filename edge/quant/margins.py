@@ -31,6 +31,14 @@ ROOM = {"min-max + 15 %": 1.15, "min-max + 35 %": 1.35}
 USUAL = "min-max + 15 %"
 """The method where none is tried."""
 
+LEAST_OF_EQUAL = 0.95
+"""Of the largest magnitude: what a range holds at least where channels are equalised.
+
+There the loudest value of every channel lies at the end, so that a shorter range cuts all of them.
+By itself that can look better; with the whole network in int8 it was worse (SqueezeNet 1.0:
+divergence 0.0051 in the place of 0.0036).
+"""
+
 ALIKE = 0.02
 """Ranges that differ by a smaller share are tried once."""
 
@@ -50,15 +58,17 @@ class Range:
     harm_nats: float | None = None
 
 
-def propose(histograms: Sequence[Histogram], levels: int) -> list[Range]:
+def propose(histograms: Sequence[Histogram], levels: int, least: float = 0.0) -> list[Range]:
     """Give the ranges of all methods, the usual one first, without those that are alike.
 
     Args:
         histograms: of the activations that are to have one range.
         levels: above zero.
+        least: smallest range, as a share of the largest magnitude.
     """
+    loudest = max(histogram.largest for histogram in histograms)
     found = {
-        name: max(method(histogram, levels) for histogram in histograms)
+        name: max(loudest * least, *(method(histogram, levels) for histogram in histograms))
         for name, method in METHODS.items()
     }
     found |= {name: found["min-max"] * share for name, share in ROOM.items()}
@@ -108,7 +118,8 @@ def set_steps(
     chosen: dict[str, Range] = {}
     groups = network.groups()
     for number, group in enumerate(groups):
-        own = propose([histograms[site.tensor] for site in group], group[0].bounds[1])
+        least = LEAST_OF_EQUAL if group[0].pieces else 0.0
+        own = propose([histograms[site.tensor] for site in group], group[0].bounds[1], least)
         if wanted is None:
             best = own[0]
         else:

@@ -60,6 +60,16 @@ class Quality:
     is_labelled: bool
     layers: tuple[LayerQuality, ...] = ()
 
+    def figures(self) -> dict[str, float]:
+        """Give the figures of the whole network, rounded for a file."""
+        return {
+            "pictures": self.pictures,
+            "agreement": round(self.agreement, 6),
+            "divergence_nats": round(self.divergence_nats, 6),
+            "drop_points": round(self.drop_points, 4),
+            "is_labelled": self.is_labelled,
+        }
+
     def worst(self) -> tuple[LayerQuality, ...]:
         """Give the layers, the most harmful one first."""
         return tuple(sorted(self.layers, key=lambda layer: -layer.harm_nats))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -121,3 +122,32 @@ def test_quantize_leaves_nothing_when_it_is_interrupted(small_onnx, picture_fold
     assert process.returncode == INTERRUPTED
     assert (out, said.strip()) == ("", "edge: interrupted")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_quantize_says_what_int8_costs_on_pictures_held_out(edge, small_onnx, picture_folder):
+    done = edge(
+        "quantize", small_onnx, "--fast", "--calib", picture_folder, "--held-out", "demo",
+        "-o", "int8.onnx",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    line = done.stdout.splitlines()[1]
+    assert re.fullmatch(
+        r"INT8 answers as fp32 on \d+\.\d% of 135 pictures held out and loses \d+\.\d\d points of"
+        r" top-1, as fp32's probabilities make one expect", line,
+    )  # fmt: skip
+
+
+def test_quantize_refuses_what_costs_too_much_and_writes_nothing(
+    edge, small_onnx, picture_folder, tmp_path
+):
+    """Random weights give all classes nearly the same probability, so some answer changes."""
+    words = ("--fast", "--symmetric", "--calib", picture_folder, "--held-out", "demo")
+    done = edge("quantize", small_onnx, *words, "--max-drop", "0", "-o", "int8.onnx")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert re.search(
+        r"edge: small: INT8 loses \d\.\d\d points of top-1 on 135 pictures, 0 are allowed;"
+        r" worst are \S+, \S+, \S+, \S+\. Calibrate on more pictures",
+        done.stderr,
+    )
+    assert not (tmp_path / "int8.onnx").exists()
+    assert not (tmp_path / "int8.calib.json").exists()

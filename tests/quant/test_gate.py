@@ -59,7 +59,7 @@ def test_too_few_to_judge_by_are_refused(pictures):
 def test_model_within_the_limit_passes_at_once(pictures):
     kept, held = choose_held_out(pictures, None)
     model = make_classifier(make_contract())
-    done, options = quantize_within(model, kept, held, Gate(100.0), options=FAST, progress=silent)
+    done, options = quantize_within(model, (kept, held), Gate(100.0), options=FAST, progress=silent)
     assert (done.int8_convs, options) == (2, FAST)
     assert done.quality.pictures == 10
     assert {layer.label for layer in done.quality.layers} == {"first", "second"}
@@ -69,7 +69,7 @@ def test_model_beyond_the_limit_is_refused_with_its_worst_layers(pictures):
     kept, held = choose_held_out(pictures, None)
     model = make_classifier(make_contract())
     with pytest.raises(CheckFailedError) as caught:
-        quantize_within(model, kept, held, Gate(-1.0), options=FAST, progress=silent)
+        quantize_within(model, (kept, held), Gate(-1.0), options=FAST, progress=silent)
     line = told(caught)
     assert "points of top-1 on 10 pictures, -1 are allowed; worst are " in line
     assert "second" in line.split("worst are ")[1]
@@ -80,4 +80,4 @@ def test_automatic_mode_refuses_where_nothing_suffices(pictures):
     model = make_classifier(make_contract())
     gate = Gate(-1.0, may_keep_float=True)
     with pytest.raises(CheckFailedError, match="-1 are allowed"):
-        quantize_within(model, kept, held, gate, options=FAST, progress=silent)
+        quantize_within(model, (kept, held), gate, options=FAST, progress=silent)
