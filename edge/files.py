@@ -104,6 +104,17 @@ def check_target(path: Path) -> None:
         raise explain_os_error(path, error) from error
 
 
+def check_target_folder(path: Path) -> None:
+    """Refuse a folder that could not be made or written into, before long work is done for it.
+
+    Raises:
+        InputError: it is a file, or it or the folder above it is missing or closed.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file, a folder is wanted", hint="Give another path")
+    check_target(path / ".probe" if path.exists() else path)
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part.
 

@@ -1,8 +1,8 @@
 """Real weights on real pictures, through the product's own path: decode, fit, engine, top-k.
 
 The figures are those of `edge run FOLDER --json` on 400 labelled photographs of 400 ImageNet
-classes; fp32 was measured independently with ONNX Runtime, INT8 may lose a
-point, which is four pictures.
+classes; fp32 was measured independently with ONNX Runtime, INT8 may lose two points, for eight of
+the 400 pictures may fall on either side.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def test_real_weights_keep_their_accuracy_in_fp32_and_int8(edge, shared_data, tm
 
     assert accuracy(fp32, truth) == pytest.approx(FP32[version], abs=ONE_PICTURE)
     top1, top5 = accuracy(int8, truth)
-    assert top1 > FP32[version][0] - 1.25
-    assert top5 > FP32[version][1] - 1.25
+    assert top1 > FP32[version][0] - 2
+    assert top5 > FP32[version][1] - 2
     same = sum(
         a["top"][0]["index"] == b["top"][0]["index"] for a, b in zip(fp32, int8, strict=True)
     )

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from edge.quant.measure import Measured
     from edge.quant.quantize import Quantized, QuantOptions
 
+SHOWN = 6
+"""Layers of the report that are shown at once."""
+
 USUAL_TENSORRT = "10.3.0"
 """The one of JetPack 6, named in a cache; edge build puts its own in that place."""
 
@@ -44,6 +47,13 @@ USUAL_TENSORRT = "10.3.0"
     help="Calibration table of an earlier run, which spares its measuring; else the one beside the"
     " output is used if it fits.",
 )
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write report.html and report.json there: what INT8 costs, layer by layer, on --held-out"
+    " or every fifth picture of --calib.",
+)
 @quant_options
 def quantize(
     model: str,
@@ -51,6 +61,7 @@ def quantize(
     output: Path | None,
     tensorrt_cache: Path | None,
     table: Path | None,
+    report: Path | None,
     *,
     fast: bool,
     symmetric: bool,
@@ -71,7 +82,7 @@ def quantize(
     """
     from edge.cli.calibration import warn_of_doubts
     from edge.engine.trt_cache import format_cache
-    from edge.files import check_target, write_atomic
+    from edge.files import check_target, check_target_folder, write_atomic
     from edge.model.onnx_file import load_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
@@ -79,24 +90,26 @@ def quantize(
     from edge.quant.quantize import check_model
     from edge.quant.table import find_measured, table_key, table_path
 
-    _check_usage(output, tensorrt_cache, table)
+    _check_usage(output, tensorrt_cache, table, report)
     options, gate = read_quant_options(
         fast=fast, symmetric=symmetric, keep_float=keep_float, max_drop=max_drop
     )
     beside = table_path(output) if output else None
     for path in filter(None, (output, beside, tensorrt_cache)):
         check_target(path)
+    if report is not None:
+        check_target_folder(report)
     fp32 = load_model(resolve_model(model))
     pictures = open_calibration_set(calib)
     check_model(fp32)
     used, judged_by = pictures, open_calibration_set(held_out) if held_out else None
-    if gate is not None or judged_by is not None:
+    if report is not None or gate is not None or judged_by is not None:
         used, judged_by = choose_held_out(pictures, judged_by)
     known = find_measured(beside, table, table_key(fp32, used, options))
     warn_of_doubts(calib, pictures, fp32)
     scales = _measure(fp32, pictures) if tensorrt_cache else {}
     if output is not None:
-        _write_int8(_Job(fp32, used, options, judged_by, gate, known), output)
+        _write_int8(_Job(fp32, used, options, judged_by, gate, known), output, report)
         if known is not None:
             click.echo(f"measured before: {table or beside}")
     if tensorrt_cache is not None:
@@ -110,11 +123,15 @@ def quantize(
         click.echo(f"left out {pictures.copies} copies of the same picture")
 
 
-def _check_usage(output: Path | None, tensorrt_cache: Path | None, table: Path | None) -> None:
+def _check_usage(
+    output: Path | None, tensorrt_cache: Path | None, table: Path | None, report: Path | None
+) -> None:
     if output is None and tensorrt_cache is None:
         raise click.UsageError("Give -o, --tensorrt-cache or both.")
     if output is None and table is not None:
         raise click.UsageError("Give -o too: --table is of the INT8 model.")
+    if output is None and report is not None:
+        raise click.UsageError("Give -o too: --report is of the INT8 model.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +146,7 @@ class _Job:
     known: Measured | None
 
 
-def _write_int8(job: _Job, output: Path) -> None:
+def _write_int8(job: _Job, output: Path, report: Path | None) -> None:
     """Quantise, then write the model and what the pictures decided beside it."""
     from edge.cli.progress import counting
     from edge.files import write_atomic
@@ -150,6 +167,8 @@ def _write_int8(job: _Job, output: Path) -> None:
     )
     if result.quality is not None:
         click.echo(say_cost(result.quality.figures()))
+    if report is not None and result.quality is not None and job.held_out is not None:
+        _write_report(job, job.held_out, result, report)
     for name, reason in result.float_ops.items():
         click.echo(f"stays float: {name} ({reason})")
 
@@ -168,6 +187,32 @@ def _quantize(job: _Job, progress: Callable[[int], None]) -> tuple[Quantized, Qu
         held_out=job.held_out, measured=job.known,
     )  # fmt: skip
     return made, job.options
+
+
+def _write_report(job: _Job, held_out: CalibrationSet, result: Quantized, folder: Path) -> None:
+    """Write both files, and show the layers that hurt most."""
+    from edge.files import write_atomic
+    from edge.quant.report import Origin, to_html, to_json
+
+    origin = Origin(
+        model=job.fp32.contract.name,
+        model_sha256=job.fp32.sha256(),
+        calibrated_on=_describe(job.pictures),
+        judged_on=_describe(held_out),
+    )
+    folder.mkdir(exist_ok=True)
+    write_atomic(folder / "report.json", f"{to_json(result, origin)}\n".encode())
+    write_atomic(folder / "report.html", to_html(result, origin).encode())
+    worst = result.quality.worst()[:SHOWN] if result.quality else ()
+    width = max(len(layer.label) for layer in worst)
+    click.echo(f"{'the layers that hurt most':{width}}  signal to noise  harm alone")
+    for layer in worst:
+        click.echo(f"{layer.label:{width}}  {layer.sqnr_db:12.1f} dB  {layer.harm_nats:.5f} nats")
+    click.echo(f"report: {folder / 'report.html'}")
+
+
+def _describe(pictures: CalibrationSet) -> str:
+    return f"{len(pictures.files)} pictures of {pictures.source}"
 
 
 def _measure(fp32: Model, pictures: CalibrationSet) -> dict[str, float]:

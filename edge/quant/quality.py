@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.engine.probe import TensorProbe
+from edge.quant.histogram import ChannelHistograms
 from edge.quant.margins import divergence, log_probabilities
 from edge.quant.network import Network
 from edge.quant.simulate import simulate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
+    from edge.quant.margins import Range
 
     Pictures = Sequence[npt.NDArray[np.uint8]]
     Array = npt.NDArray[np.float64]
@@ -40,6 +42,27 @@ class LayerQuality:
     harm_nats: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ActivationQuality:
+    """What the range of one activation does to it, in equalised values.
+
+    Attributes:
+        tensor: its name.
+        method: that chose the range.
+        reach: the largest value that it can hold.
+        largest: the largest magnitude of the float network.
+        cut_share: share of the values beyond the range, 0 to 1.
+        counts: of magnitudes from 0 to `largest`, int64 (BINS,).
+    """
+
+    tensor: str
+    method: str
+    reach: float
+    largest: float
+    cut_share: float
+    counts: npt.NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True)
 class Quality:
     """What int8 costs.
@@ -51,6 +74,7 @@ class Quality:
         drop_points: top-1 lost, in points of 100; see `judge`.
         is_labelled: whether the pictures' own classes decided that.
         layers: in graph order.
+        activations: in graph order.
     """
 
     pictures: int
@@ -59,6 +83,7 @@ class Quality:
     drop_points: float
     is_labelled: bool
     layers: tuple[LayerQuality, ...] = ()
+    activations: tuple[ActivationQuality, ...] = ()
 
     def figures(self) -> dict[str, float]:
         """Give the figures of the whole network, rounded for a file."""
@@ -133,6 +158,32 @@ def judge_layers(
     return tuple(
         LayerQuality(conv.label, noise[name], harms[name]) for name, conv in network.convs.items()
     )
+
+
+def judge_activations(
+    target: Model, ranges: Mapping[str, Range], pictures: Pictures
+) -> tuple[ActivationQuality, ...]:
+    """Say of each activation how its range lies on its values.
+
+    Args:
+        target: the float model with equalised channels.
+        ranges: activation to its range.
+        pictures: uint8, (H, W, 3), BGR.
+    """
+    probe = TensorProbe(target, list(ranges))
+    histograms = {tensor: ChannelHistograms() for tensor in ranges}
+    for picture in pictures:
+        for tensor, values in probe.read(picture).items():
+            histograms[tensor].add(values)
+    found = []
+    for tensor, chosen in ranges.items():
+        own = histograms[tensor].join(np.ones(len(histograms[tensor].largest)))
+        beyond = own.counts[own.centres() > chosen.reach].sum()
+        share = float(beyond / max(1, own.counts.sum()))
+        found.append(
+            ActivationQuality(tensor, chosen.method, chosen.reach, own.largest, share, own.counts)
+        )
+    return tuple(found)
 
 
 def with_float_weights(network: Network) -> Network:

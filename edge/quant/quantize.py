@@ -10,7 +10,7 @@ from edge.model.fold import fold
 from edge.quant.measure import JUDGES, evenly, keep_views, measure, settle
 from edge.quant.network import read_network
 from edge.quant.qdq import write_qdq
-from edge.quant.quality import judge_layers, judge_models, with_float_weights
+from edge.quant.quality import judge_activations, judge_layers, judge_models, with_float_weights
 from edge.quant.reconstruct import reconstruct
 
 if TYPE_CHECKING:
@@ -128,7 +128,9 @@ def quantize(
     if held_out is not None:
         shown = keep_views(held_out, model.contract, evenly(len(held_out.files), JUDGES))
         layers = judge_layers(network, floats, target, measured.doubled, shown)
-        quality = replace(judge_models(folded, int8, held_out), layers=layers)
+        activations = judge_activations(target, measured.ranges, shown)
+        cost = judge_models(folded, int8, held_out)
+        quality = replace(cost, layers=layers, activations=activations)
     return Quantized(
         model=int8,
         int8_convs=len(network.convs),

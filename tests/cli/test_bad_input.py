@@ -108,6 +108,14 @@ BAD = {
     "models import small.onnx -o out.onnx": "small.onnx: carries its contract already."
     " Use it as it is, with --model",
     "models import bare.onnx --labels labels.txt -o no/out.onnx": f"no/out.onnx: {NO_FILE}",
+    "quantize small.onnx --calib good -o out.onnx --report text.jpg": "text.jpg: is a file, a"
+    " folder is wanted. Give another path",
+    "quantize small.onnx --calib good -o out.onnx --report no/report": f"no/report: {NO_FILE}",
+    "quantize small.onnx --calib good -o out.onnx --keep-float auto": "--keep-float auto: nothing"
+    " says what is good enough. Give --max-drop too",
+    "quantize small.onnx --calib good -o out.onnx --held-out absent": "absent: no such folder or"
+    " list. Give a folder with about 200 JPEG or PNG pictures of what the camera will see, or a"
+    " text file that lists them",
     "selftest --engine null": "null: cannot be tested. Use one of: auto, tensorrt, openvino",
     "selftest --json no/report.json": f"no/report.json: {NO_FILE}",
     "selftest --json empty": f"empty: {IS_FOLDER}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -151,3 +152,29 @@ def test_quantize_refuses_what_costs_too_much_and_writes_nothing(
     )
     assert not (tmp_path / "int8.onnx").exists()
     assert not (tmp_path / "int8.calib.json").exists()
+
+
+def test_report_is_written_beside_the_model(edge, small_onnx, picture_folder, tmp_path):
+    words = ("--fast", "--calib", picture_folder, "--held-out", "demo", "--report", "report")
+    done = edge("quantize", small_onnx, *words, "-o", "int8.onnx")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[2].split() == [
+        "the",
+        "layers",
+        "that",
+        "hurt",
+        "most",
+        "signal",
+        "to",
+        "noise",
+        "harm",
+        "alone",
+    ]
+    assert len(lines) == 2 + 1 + 6 + 1
+    fields = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (fields["pictures"], fields["int8_convolutions"], len(fields["layers"])) == (135, 26, 26)
+    assert len(fields["activations"]) == 17
+    harms = {layer["label"]: layer["harm_nats"] for layer in fields["layers"]}
+    assert lines[3].split()[0] == max(harms, key=harms.get)
+    assert "</html>" in (tmp_path / "report" / "report.html").read_text()

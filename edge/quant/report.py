@@ -1,0 +1,197 @@
+"""What a quantisation did and what it cost, as JSON and as one page that needs nothing else."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from edge.quant.quality import ActivationQuality, LayerQuality, Quality
+    from edge.quant.quantize import Quantized
+
+REPORT_VERSION = 1
+BARS = 64
+"""Of a histogram in the page; the JSON has every bin."""
+WIDTH, HEIGHT = 320, 72
+"""Of a histogram, in units of the drawing."""
+BEST_DB = 60.0
+"""Where the bar of a layer's signal to noise ends."""
+
+
+ABOUT_LAYERS = """<p>Signal to noise of each convolution's output while the whole network is INT8,
+and the divergence of the network's output while that convolution alone is.</p>
+<table><thead><tr><th>layer</th><th>signal to noise</th><th class=number>dB</th>
+<th class=number>harm alone, nats</th></tr></thead><tbody>"""
+ABOUT_ACTIVATIONS = """<p>Magnitudes on the pictures held out, counts by their logarithm. The line
+is the end of the range; what lies beyond it is cut.</p>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the report is of.
+
+    Attributes:
+        model: name of the fp32 model.
+        model_sha256: of its file.
+        calibrated_on: what holds the pictures, and how many they were.
+        judged_on: the same of those held out.
+    """
+
+    model: str
+    model_sha256: str
+    calibrated_on: str
+    judged_on: str
+
+
+def to_json(quantized: Quantized, origin: Origin) -> str:
+    """Give the report's figures as JSON.
+
+    Args:
+        quantized: judged on pictures held out.
+        origin: what it is of.
+    """
+    quality = _quality(quantized)
+    activations: list[dict[str, Any]] = [
+        {**asdict(one), "counts": one.counts.tolist()} for one in quality.activations
+    ]
+    fields = {
+        "version": REPORT_VERSION,
+        **asdict(origin),
+        **quality.figures(),
+        "int8_convolutions": quantized.int8_convs,
+        "stays_float": quantized.float_ops,
+        "half_of_the_levels": quantized.halved,
+        "layers": [asdict(layer) for layer in quality.layers],
+        "activations": activations,
+    }
+    return json.dumps(fields, indent=1, ensure_ascii=False)
+
+
+def to_html(quantized: Quantized, origin: Origin) -> str:
+    """Give the report as a page of its own, for light and dark screens, wide and narrow."""
+    quality = _quality(quantized)
+    drop = "lost" if quality.is_labelled else "expected loss"
+    figures = {
+        "same answer as fp32": f"{100 * quality.agreement:.1f} %",
+        f"top-1 {drop}": f"{quality.drop_points:.2f} points",
+        "divergence a picture": f"{quality.divergence_nats:.4f} nats",
+        "pictures held out": str(quality.pictures),
+        "INT8 convolutions": str(quantized.int8_convs),
+    }
+    origins = f"{origin.calibrated_on}; judged on {origin.judged_on}"
+    parts = [
+        f"<h1>{_text(origin.model)} in INT8</h1>",
+        f"<p class=quiet>Calibrated on {_text(origins)}. fp32: {origin.model_sha256[:16]}…</p>",
+        "<dl class=figures>",
+        *(f"<div><dt>{_text(name)}</dt><dd>{value}</dd></div>" for name, value in figures.items()),
+        "</dl>",
+        "<h2>Layers</h2>",
+        ABOUT_LAYERS,
+        *(_layer_row(layer, quality) for layer in quality.layers),
+        "</tbody></table>",
+        "<h2>Activations</h2>",
+        ABOUT_ACTIVATIONS,
+        "<div class=plots>",
+        *(_plot(one, quantized) for one in quality.activations),
+        "</div>",
+        *_list("Stays float", quantized.float_ops),
+        *_list("Half of the levels", quantized.halved),
+    ]
+    head = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_text(origin.model)} in INT8</title><style>{STYLE}</style></head><body><main>"
+    )
+    return "\n".join([head, *parts, "</main></body></html>", ""])
+
+
+def _quality(quantized: Quantized) -> Quality:
+    if quantized.quality is None:
+        msg = "was not judged"
+        raise ValueError(msg)
+    return quantized.quality
+
+
+def _layer_row(layer: LayerQuality, quality: Quality) -> str:
+    share = min(max(layer.sqnr_db / BEST_DB, 0.0), 1.0)
+    is_worst = layer in quality.worst()[:3]
+    mark = ' class="worst"' if is_worst else ""
+    return (
+        f"<tr{mark}><td>{_text(layer.label)}</td>"
+        f'<td><svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none">'
+        f'<rect width="{100 * share:.1f}" height="8"/></svg></td>'
+        f"<td class=number>{layer.sqnr_db:.1f}</td>"
+        f"<td class=number>{layer.harm_nats:.5f}</td></tr>"
+    )
+
+
+def _plot(one: ActivationQuality, quantized: Quantized) -> str:
+    counts = one.counts.reshape(BARS, -1).sum(axis=1)
+    heights = np.log1p(counts) / max(1.0, float(np.log1p(counts.max())))
+    span = max(one.largest, one.reach) * 1.02
+    step = WIDTH * one.largest / span / BARS
+    bars = "".join(
+        f'<rect x="{place * step:.2f}" y="{HEIGHT * (1 - height):.2f}" width="{0.85 * step:.2f}"'
+        f' height="{HEIGHT * height:.2f}"/>'
+        for place, height in enumerate(heights)
+        if height
+    )
+    end = WIDTH * one.reach / span
+    doubled = ", 511 levels" if one.tensor in quantized.doubled else ""
+    return (
+        f"<figure><figcaption><b>{_text(one.tensor)}</b> {_text(one.method)}{doubled},"
+        f" {100 * one.cut_share:.3f} % cut</figcaption>"
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{bars}'
+        f'<line x1="{end:.2f}" x2="{end:.2f}" y1="0" y2="{HEIGHT}"/></svg></figure>'
+    )
+
+
+def _list(title: str, reasons: dict[str, str]) -> list[str]:
+    if not reasons:
+        return []
+    rows = (f"<li><b>{_text(name)}</b>: {_text(why)}</li>" for name, why in reasons.items())
+    return [f"<h2>{title}</h2>", "<ul>", *rows, "</ul>"]
+
+
+def _text(words: str) -> str:
+    return html.escape(words)
+
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1d2329; --quiet: #5b6672; --paper: #fdfdfc;
+  --line: #dfe3e7; --bar: #3f7fb5; --worst: #c4572b; --end: #c4572b; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --quiet: #98a3ae; --paper: #16191d;
+  --line: #30363d; --bar: #5b9bd0; --worst: #e58055; --end: #e58055; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 72rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2.5rem 0 .25rem; }
+p { margin: .25rem 0 1rem; max-width: 44rem; }
+.quiet { color: var(--quiet); overflow-wrap: anywhere; }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.5rem 0 0; }
+dt { color: var(--quiet); font-size: .85rem; }
+dd { margin: 0; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; width: 100%; }
+th { text-align: left; font-weight: 600; color: var(--quiet); font-size: .85rem; }
+th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
+td:first-child { overflow-wrap: anywhere; }
+.number { text-align: right; padding-right: 0; padding-left: .75rem;
+  font-variant-numeric: tabular-nums; }
+.bar { display: block; width: 100%; min-width: 4rem; height: .6rem; }
+.bar rect, .plot rect { fill: var(--bar); }
+.worst .bar rect { fill: var(--worst); }
+.worst td:first-child { font-weight: 600; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1.5rem; }
+figure { margin: 0; }
+figcaption { font-size: .85rem; color: var(--quiet); margin-bottom: .25rem;
+  overflow-wrap: anywhere; }
+figcaption b { color: var(--ink); }
+.plot { display: block; width: 100%; border-bottom: 1px solid var(--line); }
+.plot line { stroke: var(--end); stroke-width: 2; }
+"""
