@@ -74,10 +74,10 @@ def to_json(quantized: Quantized, origin: Origin) -> str:
 def to_html(quantized: Quantized, origin: Origin) -> str:
     """Give the report as a page of its own, for light and dark screens, wide and narrow."""
     quality = _quality(quantized)
-    drop = "lost" if quality.is_labelled else "expected loss"
+    drop = "top-1 lost" if quality.is_labelled else "expected top-1 loss"
     figures = {
         "same answer as fp32": f"{100 * quality.agreement:.1f} %",
-        f"top-1 {drop}": f"{quality.drop_points:.2f} points",
+        drop: f"{quality.drop_points:.2f} points",
         "divergence a picture": f"{quality.divergence_nats:.4f} nats",
         "pictures held out": str(quality.pictures),
         "INT8 convolutions": str(quantized.int8_convs),
@@ -144,7 +144,7 @@ def _plot(one: ActivationQuality, quantized: Quantized) -> str:
     doubled = ", 511 levels" if one.tensor in quantized.doubled else ""
     return (
         f"<figure><figcaption><b>{_text(one.tensor)}</b> {_text(one.method)}{doubled},"
-        f" {100 * one.cut_share:.3f} % cut</figcaption>"
+        f" {100 * one.cut_share:.3f}&nbsp;%&nbsp;cut</figcaption>"
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{bars}'
         f'<line x1="{end:.2f}" x2="{end:.2f}" y1="0" y2="{HEIGHT}"/></svg></figure>'
     )
@@ -185,6 +185,7 @@ td:first-child { overflow-wrap: anywhere; }
   font-variant-numeric: tabular-nums; }
 .bar { display: block; width: 100%; min-width: 4rem; height: .6rem; }
 .bar rect, .plot rect { fill: var(--bar); }
+@media (max-width: 40rem) { th:nth-child(2), td:nth-child(2) { display: none; } }
 .worst .bar rect { fill: var(--worst); }
 .worst td:first-child { font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1.5rem; }
