@@ -73,8 +73,8 @@ def test_page_is_whole_and_refers_to_nothing(quantized):
     words = " ".join(page.words)
     assert words.count(HOSTILE) == 3  # the layer, the activation, where the pictures lie
     for said in ("97.5 %", "expected top-1 loss", "0.13 points", "only convolutions are quantised",
-                 "it can be negative", "511 levels", "1.230\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}cut"):  # fmt: skip
-        assert said in words
+                 "it can be negative", "511 levels", "1.230 % cut"):  # fmt: skip
+        assert said in words.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_each_layer_is_a_row_and_the_worst_are_marked(quantized):
