@@ -211,7 +211,9 @@ class ExecutionContext:
         onnxruntime.set_default_logger_severity(3)
         self.engine, self.addresses, self.frames = engine, {}, 0
         self.session = onnxruntime.InferenceSession(
-            base64.b64decode(engine.told["onnx"]), providers=["CPUExecutionProvider"]
+            base64.b64decode(engine.told["onnx"]),
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["WeightBiasQuantization"],  # TensorRT leaves biases in float
         )
         self.driver = ctypes.CDLL("libcuda.so.1")
         self.driver.cuLaunchHostFunc.argtypes = [ctypes.c_void_p, WORK, ctypes.c_void_p]
