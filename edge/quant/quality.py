@@ -75,6 +75,7 @@ class Quality:
         is_labelled: whether the pictures' own classes decided that.
         layers: in graph order.
         activations: in graph order.
+        looked_inside: how many of the pictures layers and activations were judged on.
     """
 
     pictures: int
@@ -84,6 +85,7 @@ class Quality:
     is_labelled: bool
     layers: tuple[LayerQuality, ...] = ()
     activations: tuple[ActivationQuality, ...] = ()
+    looked_inside: int = 0
 
     def figures(self) -> dict[str, float]:
         """Give the figures of the whole network, rounded for a file."""
@@ -168,21 +170,20 @@ def judge_activations(
     Args:
         target: the float model with equalised channels.
         ranges: activation to its range.
-        pictures: uint8, (H, W, 3), BGR.
+        pictures: uint8, (H, W, 3), BGR, at least one.
     """
     probe = TensorProbe(target, list(ranges))
     histograms = {tensor: ChannelHistograms() for tensor in ranges}
+    cut = dict.fromkeys(ranges, 0.0)
     for picture in pictures:
         for tensor, values in probe.read(picture).items():
             histograms[tensor].add(values)
+            cut[tensor] += float(np.mean(np.abs(values) > ranges[tensor].reach)) / len(pictures)
     found = []
     for tensor, chosen in ranges.items():
         own = histograms[tensor].join(np.ones(len(histograms[tensor].largest)))
-        beyond = own.counts[own.centres() > chosen.reach].sum()
-        share = float(beyond / max(1, own.counts.sum()))
-        found.append(
-            ActivationQuality(tensor, chosen.method, chosen.reach, own.largest, share, own.counts)
-        )
+        measured = own.largest, cut[tensor], own.counts
+        found.append(ActivationQuality(tensor, chosen.method, chosen.reach, *measured))
     return tuple(found)
 
 

@@ -130,7 +130,7 @@ def quantize(
         layers = judge_layers(network, floats, target, measured.doubled, shown)
         activations = judge_activations(target, measured.ranges, shown)
         cost = judge_models(folded, int8, held_out)
-        quality = replace(cost, layers=layers, activations=activations)
+        quality = replace(cost, layers=layers, activations=activations, looked_inside=len(shown))
     return Quantized(
         model=int8,
         int8_convs=len(network.convs),

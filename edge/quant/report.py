@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,17 @@ BEST_DB = 60.0
 """Where the bar of a layer's signal to noise ends."""
 
 
-ABOUT_LAYERS = """<p>Signal to noise of each convolution's output while the whole network is INT8,
-and the divergence of the network's output while that convolution alone is.</p>
-<table><thead><tr><th>layer</th><th>signal to noise</th><th class=number>dB</th>
+WORST = 3
+"""Layers that stand out."""
+
+ABOUT_LAYERS = """Signal to noise of each convolution's output while the whole network is INT8, and
+the divergence of the network's output while that convolution alone is. The three that hurt most
+stand out."""
+ABOUT_ACTIVATIONS = """Magnitudes on the same pictures, counts by their logarithm. The line is the
+end of the range; what lies beyond it is cut. 1 is the largest one of calibration, channel by
+channel, wherever channels can be scaled."""
+HEAD = """<table><thead><tr><th>layer</th><th>signal to noise</th><th class=number>dB</th>
 <th class=number>harm alone, nats</th></tr></thead><tbody>"""
-ABOUT_ACTIVATIONS = """<p>Magnitudes on the pictures held out, counts by their logarithm. The line
-is the end of the range; what lies beyond it is cut.</p>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ def to_json(quantized: Quantized, origin: Origin) -> str:
         "int8_convolutions": quantized.int8_convs,
         "stays_float": quantized.float_ops,
         "half_of_the_levels": quantized.halved,
+        "looked_inside": quality.looked_inside,
         "layers": [asdict(layer) for layer in quality.layers],
         "activations": activations,
     }
@@ -82,6 +89,8 @@ def to_html(quantized: Quantized, origin: Origin) -> str:
         "pictures held out": str(quality.pictures),
         "INT8 convolutions": str(quantized.int8_convs),
     }
+    worst = quality.worst()[:WORST]
+    inside = f"Measured on {quality.looked_inside} of the pictures."
     origins = f"{origin.calibrated_on}; judged on {origin.judged_on}"
     parts = [
         f"<h1>{_text(origin.model)} in INT8</h1>",
@@ -90,11 +99,12 @@ def to_html(quantized: Quantized, origin: Origin) -> str:
         *(f"<div><dt>{_text(name)}</dt><dd>{value}</dd></div>" for name, value in figures.items()),
         "</dl>",
         "<h2>Layers</h2>",
-        ABOUT_LAYERS,
-        *(_layer_row(layer, quality) for layer in quality.layers),
+        f"<p>{ABOUT_LAYERS} {inside}</p>",
+        HEAD,
+        *(_layer_row(layer, is_worst=layer in worst) for layer in quality.layers),
         "</tbody></table>",
         "<h2>Activations</h2>",
-        ABOUT_ACTIVATIONS,
+        f"<p>{ABOUT_ACTIVATIONS}</p>",
         "<div class=plots>",
         *(_plot(one, quantized) for one in quality.activations),
         "</div>",
@@ -116,13 +126,12 @@ def _quality(quantized: Quantized) -> Quality:
     return quantized.quality
 
 
-def _layer_row(layer: LayerQuality, quality: Quality) -> str:
+def _layer_row(layer: LayerQuality, *, is_worst: bool) -> str:
     share = min(max(layer.sqnr_db / BEST_DB, 0.0), 1.0)
-    is_worst = layer in quality.worst()[:3]
     mark = ' class="worst"' if is_worst else ""
     return (
         f"<tr{mark}><td>{_text(layer.label)}</td>"
-        f'<td><svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none">'
+        f'<td><svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{100 * share:.1f}" height="8"/></svg></td>'
         f"<td class=number>{layer.sqnr_db:.1f}</td>"
         f"<td class=number>{layer.harm_nats:.5f}</td></tr>"
@@ -135,19 +144,34 @@ def _plot(one: ActivationQuality, quantized: Quantized) -> str:
     span = max(one.largest, one.reach) * 1.02
     step = WIDTH * one.largest / span / BARS
     bars = "".join(
-        f'<rect x="{place * step:.2f}" y="{HEIGHT * (1 - height):.2f}" width="{0.85 * step:.2f}"'
-        f' height="{HEIGHT * height:.2f}"/>'
+        f'<rect{_beyond(one, place)} x="{place * step:.2f}" y="{HEIGHT * (1 - height):.2f}"'
+        f' width="{0.85 * step:.2f}" height="{HEIGHT * height:.2f}"/>'
         for place, height in enumerate(heights)
         if height
     )
     end = WIDTH * one.reach / span
     doubled = ", 511 levels" if one.tensor in quantized.doubled else ""
+    said = (
+        f"{one.method}{doubled}: up to {one.reach:.3f}, seen {one.largest:.3f},"
+        f" {format_percent(one.cut_share)} cut"
+    )
     return (
-        f"<figure><figcaption><b>{_text(one.tensor)}</b> {_text(one.method)}{doubled},"
-        f" {100 * one.cut_share:.3f}&nbsp;%&nbsp;cut</figcaption>"
-        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">{bars}'
+        f"<figure><figcaption><b>{_text(one.tensor)}</b>{_text(said)}</figcaption>"
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
+        f' aria-label="{_text(f"{one.tensor}, {said}")}">{bars}'
         f'<line x1="{end:.2f}" x2="{end:.2f}" y1="0" y2="{HEIGHT}"/></svg></figure>'
     )
+
+
+def _beyond(one: ActivationQuality, bar: int) -> str:
+    is_beyond = (bar + 0.5) * one.largest / BARS > one.reach
+    return ' class="beyond"' if is_beyond else ""
+
+
+def format_percent(share: float) -> str:
+    """Give a share of 0 to 1 as per cent, with the digits that a small one needs."""
+    digits = 2 if share == 0 or share >= 1e-4 else 1 - math.floor(math.log10(100 * share))
+    return f"{100 * share:.{min(digits, 6)}f}\N{NO-BREAK SPACE}%"
 
 
 def _list(title: str, reasons: dict[str, str]) -> list[str]:
@@ -181,18 +205,19 @@ table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 600; color: var(--quiet); font-size: .85rem; }
 th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
 td:first-child { overflow-wrap: anywhere; }
+th:nth-child(2) { width: 40%; }
 .number { text-align: right; padding-right: 0; padding-left: .75rem;
   font-variant-numeric: tabular-nums; }
-.bar { display: block; width: 100%; min-width: 4rem; height: .6rem; }
+.bar { display: block; width: 100%; height: .6rem; }
+@media (max-width: 40rem) { th:nth-child(2) { width: 20%; } th:last-child { width: 4.5rem; } }
 .bar rect, .plot rect { fill: var(--bar); }
-@media (max-width: 40rem) { th:nth-child(2), td:nth-child(2) { display: none; } }
-.worst .bar rect { fill: var(--worst); }
+.worst .bar rect, .plot .beyond { fill: var(--worst); }
 .worst td:first-child { font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1.5rem; }
 figure { margin: 0; }
 figcaption { font-size: .85rem; color: var(--quiet); margin-bottom: .25rem;
   overflow-wrap: anywhere; }
-figcaption b { color: var(--ink); }
+figcaption b { display: block; color: var(--ink); }
 .plot { display: block; width: 100%; border-bottom: 1px solid var(--line); }
 .plot line { stroke: var(--end); stroke-width: 2; }
 """

@@ -10,8 +10,11 @@ from hypothesis.extra.numpy import arrays
 from networks import make_classifier
 from samples import make_contract, make_picture
 
+from edge.engine.probe import TensorProbe
+from edge.model.fold import fold
 from edge.quant.dataset import open_calibration_set
-from edge.quant.quality import judge
+from edge.quant.margins import Range
+from edge.quant.quality import judge, judge_activations
 from edge.quant.quantize import QuantOptions, quantize
 
 WANTED = np.log([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1], [0.1, 0.1, 0.8], [0.5, 0.3, 0.2]])
@@ -93,3 +96,14 @@ def test_half_of_the_levels_costs_a_layer_six_decibels(pictures):
     assert 3 < second < 9
     worst = [layer.harm_nats for layer in half.worst()]
     assert worst == sorted(worst, reverse=True)
+
+
+def test_cut_share_counts_every_value_beyond_the_range(pictures):
+    model = make_classifier(make_contract())
+    folded, views = fold(model), list(pictures.views(model.contract))[:1]
+    magnitudes = np.abs(TensorProbe(folded, ["first/relu"]).read(views[0])["first/relu"])
+    reach = float(np.quantile(magnitudes, 0.999))
+    (found,) = judge_activations(folded, {"first/relu": Range("MSE", reach)}, views)
+    assert found.cut_share == np.mean(magnitudes > reach) > 0
+    assert found.largest == magnitudes.max()
+    assert (found.method, found.reach) == ("MSE", reach)

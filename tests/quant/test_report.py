@@ -11,7 +11,7 @@ import pytest
 from edge.quant.histogram import BINS
 from edge.quant.quality import ActivationQuality, LayerQuality, Quality
 from edge.quant.quantize import Quantized
-from edge.quant.report import Origin, to_html, to_json
+from edge.quant.report import Origin, format_percent, to_html, to_json
 
 HOSTILE = '<script>alert("1")</script>&amp;'
 VOID = frozenset({"meta", "rect", "line"})
@@ -54,7 +54,7 @@ def quantized(small_model):
         ActivationQuality("a/relu", "entropy", 0.95, 1.0, 0.0123, counts),
         ActivationQuality(HOSTILE, "min-max + 35 %", 1.35, 1.0, 0.0, np.zeros(BINS, np.int64)),
     )
-    quality = Quality(40, 0.975, 0.0042, 0.13, False, layers, activations)
+    quality = Quality(40, 0.975, 0.0042, 0.13, False, layers, activations, 32)
     measured = type("Measured", (), {"doubled": ("a/relu",)})()
     return Quantized(
         model=small_model, int8_convs=26, float_ops={"Gemm fc": "only convolutions are quantised"},
@@ -73,7 +73,8 @@ def test_page_is_whole_and_refers_to_nothing(quantized):
     words = " ".join(page.words)
     assert words.count(HOSTILE) == 3  # the layer, the activation, where the pictures lie
     for said in ("97.5 %", "expected top-1 loss", "0.13 points", "only convolutions are quantised",
-                 "it can be negative", "511 levels", "1.230 % cut"):  # fmt: skip
+                 "it can be negative", "511 levels", "1.23 % cut",
+                 "Measured on 32 of the pictures"):  # fmt: skip
         assert said in words.replace("\N{NO-BREAK SPACE}", " ")
 
 
@@ -89,6 +90,17 @@ def test_histogram_ends_where_the_range_does(quantized):
     first, second = (float(attrs["x1"]) for tag, attrs in page.tags if tag == "line")
     assert first == pytest.approx(320 * 0.95 / 1.02, abs=0.1)
     assert second == pytest.approx(320 / 1.02, abs=0.1)
+    bars = [attrs for tag, attrs in page.tags if tag == "rect" and "y" in attrs]
+    beyond = [attrs for attrs in bars if attrs.get("class") == "beyond"]
+    assert beyond == bars[-3:]  # 0.95 of 64 bars, and the second plot is empty
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0, "0.00"), (0.975, "97.50"), (0.0001, "0.01"), (0.000_012, "0.0012"), (1e-12, "0.000000")],
+)
+def test_small_shares_keep_their_digits(share, said):
+    assert format_percent(share) == f"{said}\N{NO-BREAK SPACE}%"
 
 
 def test_json_has_the_figures_of_the_page(quantized):
