@@ -70,6 +70,7 @@ class Site:
         readers: the convolutions that read it.
         barrier: why only half of the levels can be used; empty where all of them can.
         step: the distance of two levels; 0 until it is chosen.
+        copies: of its channels, each saturating where the next one starts; see `edge.quant.twice`.
     """
 
     tensor: str
@@ -77,6 +78,7 @@ class Site:
     readers: tuple[str, ...]
     barrier: str
     step: float = 0.0
+    copies: int = 1
 
     @property
     def bounds(self) -> tuple[int, int]:

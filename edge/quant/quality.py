@@ -144,7 +144,7 @@ def judge_models(fp32: Model, int8: Model, pictures: CalibrationSet) -> Quality:
 
 
 def judge_layers(
-    network: Network, floats: Network, target: Model, doubled: Sequence[str], pictures: Pictures
+    network: Network, floats: Network, target: Model, pictures: Pictures
 ) -> tuple[LayerQuality, ...]:
     """Say of each convolution what int8 does to it and what it does to the output.
 
@@ -152,11 +152,10 @@ def judge_layers(
         network: rounded.
         floats: the same with float weights; see `with_float_weights`.
         target: the float model that `network` was made from, with equalised channels.
-        doubled: sites that say what they should only as int8.
         pictures: uint8, (H, W, 3), BGR.
     """
     noise = _measure_noise(network, target, pictures)
-    harms = _measure_harms(network, floats, target, doubled, pictures)
+    harms = _measure_harms(network, floats, target, pictures)
     return tuple(
         LayerQuality(conv.label, noise[name], harms[name]) for name, conv in network.convs.items()
     )
@@ -217,13 +216,13 @@ def _decibels(signal: float, noise: float) -> float:
 
 
 def _measure_harms(
-    network: Network, floats: Network, target: Model, doubled: Sequence[str], pictures: Pictures
+    network: Network, floats: Network, target: Model, pictures: Pictures
 ) -> dict[str, float]:
     """Give the divergence that each convolution causes when it alone is int8, input and weight."""
     wanted = log_probabilities(target, pictures)
     harms = {}
     for name, conv in network.convs.items():
         alone = Network(network.model, {**floats.convs, name: conv}, network.sites)
-        active = {conv.source, *doubled} & network.sites.keys()
+        active = {conv.source} & network.sites.keys()
         harms[name] = divergence(wanted, log_probabilities(simulate(alone, active), pictures))
     return harms

@@ -127,7 +127,7 @@ def quantize(
     quality = None
     if held_out is not None:
         shown = keep_views(held_out, model.contract, evenly(len(held_out.files), JUDGES))
-        layers = judge_layers(network, floats, target, measured.doubled, shown)
+        layers = judge_layers(network, floats, target, shown)
         activations = judge_activations(target, measured.ranges, shown)
         cost = judge_models(folded, int8, held_out)
         quality = replace(cost, layers=layers, activations=activations, looked_inside=len(shown))

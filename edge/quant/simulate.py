@@ -21,8 +21,10 @@ def simulate(network: Network, active: Collection[str] = ()) -> Model:
 
     Args:
         network: each active site has its step.
-        active: sites that are rounded; their convolutions and sums read `NAME/dq`.
+        active: sites that are rounded; their convolutions and sums read `NAME/dq`. A site of
+            several copies saturates even where it is not rounded, as its sum needs that.
     """
+    steered = {*active, *(name for name, site in network.sites.items() if site.copies > 1)}
     proto = onnx.ModelProto()
     proto.CopyFrom(network.model.proto)
     graph = proto.graph
@@ -32,12 +34,12 @@ def simulate(network: Network, active: Collection[str] = ()) -> Model:
             _give_present_weights(graph, node, network)
         ours = node.output[0] in network.convs or node.op_type == "Add"
         for place, name in enumerate(node.input):
-            if ours and name in active:
+            if ours and name in steered:
                 node.input[place] = f"{name}/dq"
         nodes.append(node)
         for name in node.output:
-            if name in active:
-                nodes += _levels(graph, network.sites[name])
+            if name in steered:
+                nodes += _levels(graph, network.sites[name], rounded=name in active)
     every_node = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:], graph.value_info[:]
     graph.node.extend(every_node)
@@ -53,18 +55,19 @@ def _give_present_weights(graph: onnx.GraphProto, node: onnx.NodeProto, network:
     node.input.extend(names)
 
 
-def _levels(graph: onnx.GraphProto, site: Site) -> list[onnx.NodeProto]:
+def _levels(graph: onnx.GraphProto, site: Site, *, rounded: bool) -> list[onnx.NodeProto]:
     """Round to nearest even and saturate, as QuantizeLinear does, in operators of float."""
     low, high = site.bounds
     name = site.tensor
     for part, value in {"step": site.step, "low": low, "high": high}.items():
         array = np.array(value, dtype=np.float32)
         graph.initializer.append(numpy_helper.from_array(array, f"{name}/{part}"))
+    nearest = "Round" if rounded else "Identity"
     return [
         helper.make_node("Div", [name, f"{name}/step"], [f"{name}/scaled"]),
-        helper.make_node("Round", [f"{name}/scaled"], [f"{name}/rounded"]),
+        helper.make_node(nearest, [f"{name}/scaled"], [f"{name}/nearest"]),
         helper.make_node(
-            "Clip", [f"{name}/rounded", f"{name}/low", f"{name}/high"], [f"{name}/level"]
+            "Clip", [f"{name}/nearest", f"{name}/low", f"{name}/high"], [f"{name}/level"]
         ),
         helper.make_node("Mul", [f"{name}/level", f"{name}/step"], [f"{name}/dq"]),
     ]

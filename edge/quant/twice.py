@@ -33,6 +33,7 @@ def double(network: Network, site: Site) -> None:
     """Give an activation a second copy of its channels and half the step, in place."""
     conv = network.convs[site.pieces[0]]
     site.step /= 2
+    site.copies = 2
     lowered = np.full(len(conv.bias), LEVELS_A_COPY * site.step)
     conv.offset = np.concatenate([np.zeros_like(lowered), lowered])
     conv.weight = np.concatenate([conv.weight, conv.weight])
