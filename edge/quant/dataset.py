@@ -67,6 +67,11 @@ class CalibrationSet:
         found = [numbers.get(path.parent.name) for path in self.files]
         return None if None in found else [number for number in found if number is not None]
 
+    def count_shared(self, other: CalibrationSet) -> int:
+        """Count the pictures that another set holds too, whatever their names are."""
+        own = {picture.sha256() for picture in self.pictures}
+        return sum(picture.sha256() in own for picture in other.pictures)
+
     def hold_out(self, every: int) -> tuple[CalibrationSet, CalibrationSet]:
         """Give all but each `every`-th picture, and those."""
         held = self.pictures[every - 1 :: every]

@@ -47,10 +47,15 @@ def choose_held_out(
         held_out: to judge by; every fifth of the others where it is None.
 
     Raises:
-        CalibrationError: there are too few to judge by.
+        CalibrationError: there are too few to judge by, or some of them calibrate too.
     """
     if held_out is None:
         calibration, held_out = calibration.hold_out(HOLD_OUT_EVERY)
+    elif shared := calibration.count_shared(held_out):
+        raise CalibrationError(
+            f"{held_out.source}: {shared} of its pictures are in {calibration.source} too",
+            hint="Judge by pictures that calibrate nothing, or leave --held-out away",
+        )
     if len(held_out.files) < FEWEST_HELD_OUT:
         raise CalibrationError(
             f"{held_out.source}: {len(held_out.files)} pictures are too few to judge by",

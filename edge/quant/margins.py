@@ -39,6 +39,9 @@ By itself that can look better; with the whole network in int8 it was worse (Squ
 divergence 0.0051 in the place of 0.0036).
 """
 
+SHORTEST = "min-max - 5 %"
+"""The range at that limit, in the place of the methods that ask for less."""
+
 ALIKE = 0.02
 """Ranges that differ by a smaller share are tried once."""
 
@@ -58,19 +61,23 @@ class Range:
     harm_nats: float | None = None
 
 
-def propose(histograms: Sequence[Histogram], levels: int, least: float = 0.0) -> list[Range]:
+def propose(histograms: Sequence[Histogram], levels: int, *, equalised: bool) -> list[Range]:
     """Give the ranges of all methods, the usual one first, without those that are alike.
 
     Args:
         histograms: of the activations that are to have one range.
         levels: above zero.
-        least: smallest range, as a share of the largest magnitude.
+        equalised: whether all channels reach as far; see `LEAST_OF_EQUAL`.
     """
     loudest = max(histogram.largest for histogram in histograms)
-    found = {
-        name: max(loudest * least, *(method(histogram, levels) for histogram in histograms))
+    least = LEAST_OF_EQUAL if equalised else 0.0
+    asked = {
+        name: max(method(histogram, levels) for histogram in histograms)
         for name, method in METHODS.items()
     }
+    found = {name: reach for name, reach in asked.items() if reach >= loudest * least}
+    if len(found) < len(asked):
+        found[SHORTEST] = loudest * least
     found |= {name: found["min-max"] * share for name, share in ROOM.items()}
     kept: list[Range] = []
     for name in sorted(found, key=lambda name: name != USUAL):
@@ -118,8 +125,8 @@ def set_steps(
     chosen: dict[str, Range] = {}
     groups = network.groups()
     for number, group in enumerate(groups):
-        least = LEAST_OF_EQUAL if group[0].pieces else 0.0
-        own = propose([histograms[site.tensor] for site in group], group[0].bounds[1], least)
+        counted = [histograms[site.tensor] for site in group]
+        own = propose(counted, group[0].bounds[1], equalised=bool(group[0].pieces))
         if wanted is None:
             best = own[0]
         else:

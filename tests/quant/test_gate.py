@@ -50,10 +50,19 @@ def test_every_fifth_picture_is_held_out_and_none_is_in_both(pictures):
 
 
 def test_too_few_to_judge_by_are_refused(pictures):
-    few = pictures.hold_out(10)[1]
+    kept, few = pictures.hold_out(10)
     with pytest.raises(CalibrationError) as caught:
-        choose_held_out(pictures, few)
+        choose_held_out(kept, few)
     assert "5 pictures are too few to judge by. Give --held-out with 10 or more" in told(caught)
+
+
+def test_pictures_that_calibrate_too_are_refused_as_judges(pictures):
+    kept, held = pictures.hold_out(2)
+    assert kept.count_shared(held) == 0
+    with pytest.raises(CalibrationError) as caught:
+        choose_held_out(pictures, held)
+    assert ": 25 of its pictures are in " in told(caught)
+    assert "Judge by pictures that calibrate nothing" in told(caught)
 
 
 def test_model_within_the_limit_passes_at_once(pictures):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge.quant.histogram import BINS, PLACES, ChannelHistograms, Histogram
-from edge.quant.margins import ALIKE, USUAL, propose
+from edge.quant.margins import ALIKE, LEAST_OF_EQUAL, SHORTEST, USUAL, Range, propose
 from edge.quant.methods import METHODS, entropy, mse, percentile
 
 LEVELS = 255
@@ -121,8 +121,22 @@ def test_mse_cuts_more_where_levels_are_few():
 
 def test_proposals_differ_and_begin_with_the_usual_one():
     joined = of_magnitudes(np.abs(np.random.default_rng(3).normal(0, 1, PLACES)))
-    found = propose([joined, joined], LEVELS)
+    found = propose([joined, joined], LEVELS, equalised=False)
     assert found[0].method == USUAL
     assert found[0].reach == pytest.approx(1.15 * joined.largest)
     reaches = sorted(one.reach for one in found)
     assert all(b / a > 1 + ALIKE * 0.9 for a, b in pairwise(reaches))
+
+
+def test_range_at_the_limit_of_equal_channels_is_called_so():
+    values = np.random.default_rng(3).uniform(0, 1, PLACES)
+    values[0] = 3
+    joined = of_magnitudes(values)
+    free = propose([joined], LEVELS, equalised=False)
+    bound = propose([joined], LEVELS, equalised=True)
+    limit = LEAST_OF_EQUAL * joined.largest
+    assert {one.method for one in free if one.reach < limit}  # there is something to forbid
+    assert min(bound, key=lambda one: one.reach) == Range(SHORTEST, limit)
+    assert {one.method for one in bound} <= {one.method for one in free if one.reach >= limit} | {
+        SHORTEST
+    }
