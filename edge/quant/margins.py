@@ -31,8 +31,8 @@ ROOM = {"min-max + 15 %": 1.15, "min-max + 35 %": 1.35}
 USUAL = "min-max"
 """The method where none is tried.
 
-With room it was worse by itself (`--fast`, SqueezeNet 1.0 and 1.1: divergence 0.0112 and 0.0026 with
-15 %, 0.0082 and 0.0024 without).
+With room it was worse by itself (`--fast`, SqueezeNet 1.0 and 1.1: divergence 0.0112 and 0.0026
+with 15 %, 0.0082 and 0.0024 without).
 """
 
 LEAST_OF_EQUAL = 0.95
