@@ -33,7 +33,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 from edge.files import sha256_bytes
-from edge.image import decode, fit
+from edge.image import Fitter, decode
 from edge.model.onnx_file import Model, load_model, save_model
 from edge.model.weights import expand_weights
 from edge.quant.dataset import CalibrationSet, open_calibration_set
@@ -115,8 +115,9 @@ def read_pictures(folder: Path, table: Path, contract: Contract, first: int) -> 
     with table.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[first::2]
     views = np.empty((len(rows), *contract.input_hw, 3), dtype=np.uint8)
+    fitter = Fitter(contract)
     for view, row in zip(views, rows, strict=True):
-        fit(decode(folder / row["file"]), contract, view)
+        fitter.fit(decode(folder / row["file"]), view)
     return Pictures(views, np.array([int(row["class_index"]) for row in rows]))
 
 

@@ -3,29 +3,78 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+import numpy as np
+import numpy.typing as npt
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""A decoded picture: uint8, (H, W, 3), BGR."""
+
+Matrix = Literal["bt601", "bt709"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Jpeg:
+    """A picture as a camera coded it, so that no more of it is decoded than is looked at.
+
+    Attributes:
+        coded: the whole file.
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+    """
+
+    coded: bytes
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planes:
+    """Y'CbCr as a video decoder gives it, so that only what is looked at becomes BGR.
+
+    Attributes:
+        luma: uint8, (H, W).
+        blue: uint8, Cb, (H, W) or less a side.
+        red: uint8, Cr, as `blue`.
+        matrix: which weights made luma of colours (ITU-R BT.601 or BT.709).
+        full_range: luma from 0 to 255, in the place of 16 to 235.
+    """
+
+    luma: npt.NDArray[np.uint8]
+    blue: npt.NDArray[np.uint8]
+    red: npt.NDArray[np.uint8]
+    matrix: Matrix = "bt601"
+    full_range: bool = False
+
+
+Data: TypeAlias = Pixels | Jpeg | Planes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A decoded picture and where and when it was taken.
+    """A picture and where and when it was taken.
 
     Attributes:
-        pixels: uint8, (H, W, 3), BGR. Owned by the frame; sources do not write to it again.
+        data: owned by the frame; sources do not write to it again.
         seq: 0, 1, 2, ... as the source counts; a gap means dropped frames.
         captured_ns: monotonic clock, when the picture reached this machine.
-        capture_ns: what reading and decoding took, without waiting for the camera.
+        capture_ns: what reading took, without waiting for the camera.
         source: how the source is named in records.
         file: the picture's own file name, where it is one.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    data: Data
     seq: int
     captured_ns: int
     capture_ns: int
     source: str
     file: str | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        if isinstance(self.data, Jpeg):
+            return self.data.width, self.data.height
+        shape = self.data.luma.shape if isinstance(self.data, Planes) else self.data.shape
+        return shape[1], shape[0]

@@ -1,25 +1,29 @@
-"""A picture cut and resized as the contract says, straight into the engine's own memory."""
+"""A picture decoded, cut and resized as the contract says, into the engine's own memory."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import simplejpeg
 
 from edge.errors import InputError
 from edge.files import explain_os_error, read_bytes
+from edge.frame import Jpeg, Planes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
 
+    from edge.frame import Data, Pixels
     from edge.model.contract import Contract
 
-    Pixels = npt.NDArray[np.uint8]
-
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+
+DAMAGED = "It is skipped and counted"
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -83,23 +87,149 @@ def crop_box(height: int, width: int, contract: Contract) -> tuple[int, int, int
     return (height - box_h) // 2, (width - box_w) // 2, box_h, box_w
 
 
-def fit(pixels: Pixels, contract: Contract, out: Pixels) -> None:
-    """Write what the network is to see of `pixels` into `out`.
+def read_jpeg(coded: bytes) -> Jpeg:
+    """Look at the head of a JPEG.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(coded, strict=False)
+    except (ValueError, KeyError) as error:  # KeyError where the head names no known subsampling
+        raise InputError("not a JPEG", hint=DAMAGED) from error
+    return Jpeg(coded, height, width)
+
+
+def to_pixels(data: Data) -> Pixels:
+    """Give the whole picture as uint8 (H, W, 3) BGR; of `Pixels` the very same memory.
+
+    Raises:
+        InputError: the picture is damaged.
+    """
+    if isinstance(data, Jpeg):
+        return _decode_jpeg(data, None, Memory())
+    if isinstance(data, Planes):
+        height, width = data.luma.shape
+        planes = [data.luma, *(cv2.resize(part, (width, height)) for part in (data.blue, data.red))]
+        return np.asarray(cv2.transform(cv2.merge(planes), to_bgr(data)), dtype=np.uint8)
+    return data
+
+
+def to_bgr(planes: Planes) -> npt.NDArray[np.float32]:
+    """Give the affine map from Y'CbCr to BGR, (3, 4).
+
+    Source: ITU-R BT.601-7 section 2.5 and BT.709-6 section 3, the equations of luma and of the
+    colour differences solved for R, G and B.
+    """
+    red, blue = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}[planes.matrix]
+    green = 1 - red - blue
+    black, swing, chroma_swing = (0, 255, 255) if planes.full_range else (16, 219, 224)
+    of_luma = np.full(3, 255 / swing)
+    of_blue = np.array([2 * (1 - blue), -2 * blue * (1 - blue) / green, 0]) * 255 / chroma_swing
+    of_red = np.array([0, -2 * red * (1 - red) / green, 2 * (1 - red)]) * 255 / chroma_swing
+    offset = -black * of_luma - 128 * (of_blue + of_red)
+    return np.stack([of_luma, of_blue, of_red, offset], axis=1).astype(np.float32)
+
+
+class Memory:
+    """Memory that is kept from picture to picture, as fresh pages cost as much as the decoding."""
+
+    def __init__(self) -> None:
+        self._flat = np.empty(0, dtype=np.uint8)
+
+    def give(self, shape: tuple[int, ...]) -> Pixels:
+        """Give an array of this shape over what was given last; it grows where it must."""
+        count = math.prod(shape)
+        if count > self._flat.size:
+            self._flat = np.empty(count, dtype=np.uint8)
+        return self._flat[:count].reshape(shape)
+
+
+class Fitter:
+    """Writes what the network is to see of a picture straight into the engine's own memory.
+
+    A JPEG is decoded in the smallest size, in eighths, that the network's view can be cut from;
+    of video only the view becomes BGR. For one thread.
 
     Args:
-        pixels: uint8, (H, W, 3), BGR.
         contract: the resize rule and the input size.
-        out: uint8, (input height, input width, 3), BGR; every value is overwritten.
     """
-    y, x, height, width = crop_box(pixels.shape[0], pixels.shape[1], contract)
-    box = pixels[y : y + height, x : x + width]
-    if box.shape == out.shape:
-        out[...] = box
-        return
-    shrinks = height > out.shape[0] and width > out.shape[1]
-    cv2.resize(
-        box,
-        (out.shape[1], out.shape[0]),
-        dst=out,
-        interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-    )
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        height, width = contract.input_hw
+        self._decoded = Memory()
+        self._halves = Memory(), Memory()
+        self._planes = np.empty((3, height, width), dtype=np.uint8)
+        self._merged = np.empty((height, width, 3), dtype=np.uint8)
+
+    def fit(self, data: Data, out: Pixels) -> None:
+        """Cut and resize a picture.
+
+        Args:
+            data: the picture.
+            out: uint8, (input height, input width, 3), BGR; every value is overwritten.
+
+        Raises:
+            InputError: the picture is damaged; `out` is undefined then.
+        """
+        if isinstance(data, Planes):
+            self._fit_planes(data, out)
+            return
+        if isinstance(data, Jpeg):
+            pixels = _decode_jpeg(data, self._contract, self._decoded)
+            is_small = pixels.shape[:2] != (data.height, data.width)
+        else:
+            pixels, is_small = data, False
+        self._resize(self._cut(pixels), out, is_smooth=is_small)
+
+    def _fit_planes(self, planes: Planes, out: Pixels) -> None:
+        parts = (planes.luma, planes.blue, planes.red)
+        for part, plane in zip(parts, self._planes, strict=True):
+            self._resize(self._cut(part), plane, is_smooth=part is not planes.luma)
+        cv2.merge(list(self._planes), dst=self._merged)
+        cv2.transform(self._merged, to_bgr(planes), dst=out)
+
+    def _cut(self, pixels: Pixels) -> Pixels:
+        y, x, height, width = crop_box(pixels.shape[0], pixels.shape[1], self._contract)
+        return pixels[y : y + height, x : x + width]
+
+    def _resize(self, box: Pixels, out: Pixels, *, is_smooth: bool) -> None:
+        """Resize by halves, which is fast, and the rest by interpolation.
+
+        Args:
+            box: what to resize.
+            out: overwritten.
+            is_smooth: it was made smaller before, so that no detail is left that could alias.
+        """
+        if box.shape == out.shape:
+            out[...] = box
+            return
+        turn = 0
+        while box.shape[0] >= 2 * out.shape[0] and box.shape[1] >= 2 * out.shape[1]:
+            height, width = box.shape[0] // 2, box.shape[1] // 2
+            half = self._halves[turn % 2].give((height, width, *box.shape[2:]))
+            even = box[: 2 * height, : 2 * width]
+            cv2.resize(even, (width, height), dst=half, interpolation=cv2.INTER_AREA)
+            box, is_smooth, turn = half, True, turn + 1
+        shrinks = box.shape[0] > out.shape[0] and box.shape[1] > out.shape[1]
+        way = cv2.INTER_AREA if shrinks and not is_smooth else cv2.INTER_LINEAR
+        cv2.resize(box, (out.shape[1], out.shape[0]), dst=out, interpolation=way)
+
+
+def _decode_jpeg(jpeg: Jpeg, contract: Contract | None, memory: Memory) -> Pixels:
+    """Decode a JPEG, for a contract in the smallest size that serves it."""
+    if contract is None:
+        height, width = 0, 0
+    elif contract.resize == "stretch":
+        height, width = contract.input_hw
+    else:
+        height = width = contract.resize_short_px
+    least = {"min_height": height, "min_width": width}
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg.coded, **least, strict=False)
+        out = memory.give((height, width, 3))
+        simplejpeg.decode_jpeg(jpeg.coded, "BGR", **least, buffer=out)
+    except (ValueError, KeyError) as error:
+        raise InputError("a damaged JPEG", hint=DAMAGED) from error
+    return out

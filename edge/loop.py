@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge.errors import CameraLostError
-from edge.image import fit
+from edge.image import Fitter
 from edge.record import (
     STAGES,
     FrameRecord,
@@ -111,6 +111,7 @@ class _Run:
         self._capture = capture
         self._engine = engine
         self._contract = contract
+        self._fitter = Fitter(contract)
         self._sinks = sinks
         self._options = options
         self._in_flight: deque[_InFlight] = deque()
@@ -161,7 +162,7 @@ class _Run:
     def _submit(self, frame: Frame) -> None:
         taken_ns = time.monotonic_ns()
         slot = self._engine.acquire()
-        fit(frame.pixels, self._contract, slot.pixels)
+        self._fitter.fit(frame.data, slot.pixels)
         submitted_ns = time.monotonic_ns()
         self._engine.submit(slot)
         self._in_flight.append(_InFlight(frame, taken_ns, submitted_ns))

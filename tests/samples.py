@@ -87,7 +87,7 @@ def make_video(path: Path, *, frames: int = 12, codec: str = "MJPG") -> Path:
 
 def number_of(frame: Frame) -> int:
     """Tell which frame of `make_video` this is."""
-    return int(frame.pixels.mean() // 20)
+    return int(frame.data.mean() // 20)
 
 
 def cut(path: Path, kept: float) -> Path:

@@ -50,7 +50,7 @@ from edge.engine.plan import Flags
 from edge.engine.tensorrt import TensorRTEngine
 from edge.errors import EdgeError, EngineLostError
 from edge.files import check_target, write_atomic
-from edge.image import fit
+from edge.image import Fitter
 from edge.loop import LoopOptions, run_loop
 from edge.model.contract import Contract
 from edge.record import Unavailable
@@ -192,6 +192,7 @@ def check_threads(options: Namespace) -> Answer:
 def check_loop(_: Namespace) -> Answer:
     """The loop gives each picture of a folder its own scores."""
     rng, pixels = np.random.default_rng(1), np.empty(SHAPE, np.uint8)
+    fitter = Fitter(CONTRACT)
     wanted, found = [], []
     sink: Any = SimpleNamespace(
         take_record=lambda record: found.append(record.result), take_snapshot=lambda _: None
@@ -201,7 +202,7 @@ def check_loop(_: Namespace) -> Answer:
         for index in range(PICTURES):
             picture = cv2.resize(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8), (320, 240))
             cv2.imwrite(f"{folder}/{index:02}.png", picture)
-            fit(picture, CONTRACT, pixels)
+            fitter.fit(picture, pixels)
             scores = pixels.reshape(-1)[:VALUES].astype(np.float32)
             wanted.append(classify(scores, CONTRACT.labels, VALUES, are_logits=False))
         with closing(open_echo()) as echo, open_source(folder) as source, Capture(source) as frames:

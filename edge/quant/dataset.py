@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.errors import CalibrationError, InputError
 from edge.files import explain_os_error
-from edge.image import PICTURE_SUFFIXES, find_pictures, fit
+from edge.image import PICTURE_SUFFIXES, Fitter, find_pictures
 from edge.quant.demo import list_demo_pictures
 from edge.quant.manifest import read_manifest
 from edge.quant.picture import Picture
@@ -52,9 +52,10 @@ class CalibrationSet:
 
     def views(self, contract: Contract) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield what the network sees of each picture, uint8 (H, W, 3) BGR, one buffer for all."""
+        fitter = Fitter(contract)
         view = np.empty((*contract.input_hw, 3), dtype=np.uint8)
         for picture in self.pictures:
-            fit(picture.decode(), contract, view)
+            fitter.fit(picture.decode(), view)
             yield view
 
     def classes(self, contract: Contract) -> list[int] | None:

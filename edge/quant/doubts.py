@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.engine.probe import TensorProbe
-from edge.image import crop_box, fit
+from edge.image import Fitter, crop_box
 from edge.model.fold import fold
 
 if TYPE_CHECKING:
@@ -80,11 +80,12 @@ def find_doubts(calibration: CalibrationSet, model: Model) -> list[str]:
 def _look_at(calibration: CalibrationSet, places: Sequence[int], model: Model) -> Iterator[_Look]:
     folded, contract = fold(model), model.contract
     probe = TensorProbe(folded, [folded.proto.graph.output[0].name])
+    fitter = Fitter(contract)
     view = np.empty((*contract.input_hw, 3), dtype=np.uint8)
     for place in places:
         pixels = calibration.pictures[place].decode()
         _, _, height, width = crop_box(pixels.shape[0], pixels.shape[1], contract)
-        fit(pixels, contract, view)
+        fitter.fit(pixels, view)
         (scores,) = probe.read(view).values()
         yield _Look(
             thumbnail=_shrink(view),

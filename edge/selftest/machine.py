@@ -13,6 +13,7 @@ from edge.board import Board, detect_board
 from edge.camera.base import open_source
 from edge.camera.capture import Capture
 from edge.errors import CheckFailedError, MissingExtraError, UnavailableError
+from edge.image import to_pixels
 from edge.loop import LoopOptions, run_loop
 from edge.record import Unavailable
 from edge.telemetry.rails import find_meter, find_rails
@@ -117,8 +118,9 @@ def check_camera(root: SysRoot) -> str | Unavailable:
         raise CheckFailedError(
             f"{name}: gave no picture in {CAMERA_WAIT_S:g} s", hint=f"Look at edge run {name}"
         )
-    height, width, _ = frame.pixels.shape
-    if frame.pixels.min() == frame.pixels.max():
+    width, height = frame.size
+    pixels = to_pixels(frame.data)
+    if pixels.min() == pixels.max():
         raise CheckFailedError(f"{name}: gave a blank picture", hint="Take its cap off")
     return f"{name}: a picture of {width} x {height}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from edge.errors import UnavailableError
+from edge.image import to_pixels
 
 if TYPE_CHECKING:
     import threading
@@ -26,7 +27,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def draw_overlay(record: FrameRecord) -> npt.NDArray[np.uint8]:
     """Give a copy of the frame's picture with its guesses and age written over it."""
-    picture: npt.NDArray[np.uint8] = record.frame.pixels.copy()
+    picture: npt.NDArray[np.uint8] = to_pixels(record.frame.data).copy()
     scale = max(0.5, picture.shape[0] / 600)
     lines = [f"{guess.label} {guess.p:.0%}" for guess in record.result.top]
     lines.append(f"{record.times.age_ns / 1e6:.1f} ms")

@@ -47,7 +47,7 @@ def test_source_gives_frames_that_count_from_zero(source):
 
 def test_source_gives_bgr_pixels_of_the_stated_size(source):
     for _ in range(READS):
-        pixels = source.read().pixels
+        pixels = source.read().data
         assert pixels.dtype == np.uint8
         assert pixels.ndim == 3
         assert pixels.shape[2] == 3
@@ -67,10 +67,10 @@ def test_source_stamps_frames_with_the_monotonic_clock(source):
 
 def test_source_leaves_a_given_frame_alone_when_it_reads_on(source):
     first = source.read()
-    kept = first.pixels.copy()
+    kept = first.data.copy()
     others = [source.read() for _ in range(READS - 1)]
-    assert np.array_equal(first.pixels, kept)
-    assert not any(np.shares_memory(first.pixels, other.pixels) for other in others)
+    assert np.array_equal(first.data, kept)
+    assert not any(np.shares_memory(first.data, other.data) for other in others)
 
 
 def test_source_stays_at_its_end_when_it_is_no_camera(source):

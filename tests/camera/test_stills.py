@@ -37,7 +37,7 @@ def test_folder_gives_the_pictures_pixels(tmp_path):
         make_picture(tmp_path / f"{seed}.png", seed=seed)
     frames, _ = read_all(tmp_path)
     for seed, frame in enumerate(frames):
-        assert np.array_equal(frame.pixels, cv2.imread(str(tmp_path / f"{seed}.png")))
+        assert np.array_equal(frame.data, cv2.imread(str(tmp_path / f"{seed}.png")))
 
 
 def test_folder_skips_and_counts_what_does_not_decode(picture_folder):
@@ -65,7 +65,7 @@ def test_folder_is_refused_when_none_of_its_pictures_decodes(tmp_path):
 
 def test_single_picture_is_given_once(tmp_path):
     frames, _ = read_all(make_picture(tmp_path / "one.png", height=48, width=64))
-    assert [(frame.file, frame.pixels.shape) for frame in frames] == [("one.png", (48, 64, 3))]
+    assert [(frame.file, frame.data.shape) for frame in frames] == [("one.png", (48, 64, 3))]
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_gray_and_transparent_pictures_become_bgr(tmp_path):
     cv2.imwrite(str(tmp_path / "gray.png"), np.full((20, 30), 77, np.uint8))
     cv2.imwrite(str(tmp_path / "alpha.png"), np.full((20, 30, 4), 99, np.uint8))
     frames, _ = read_all(tmp_path)
-    assert [frame.pixels.shape for frame in frames] == [(20, 30, 3)] * 2
-    assert (frames[1].pixels == 77).all()
+    assert [frame.data.shape for frame in frames] == [(20, 30, 3)] * 2
+    assert (frames[1].data == 77).all()
 
 
 def test_picture_with_a_name_that_is_no_text_is_classified(edge, tmp_path):

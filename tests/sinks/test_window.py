@@ -32,7 +32,7 @@ def test_overlay_writes_over_a_copy_of_the_picture(size):
     assert drawn.shape == (*size, 3)
     assert drawn.dtype == np.uint8
     assert (drawn == 255).any()
-    assert (record.frame.pixels == 90).all()
+    assert (record.frame.data == 90).all()
 
 
 def test_overlay_leaves_most_of_the_picture_free():
