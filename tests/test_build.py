@@ -5,21 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 
 import pytest
 from networks import make_classifier
-from samples import ROOT, make_contract, make_sidecar
+from samples import make_contract, make_sidecar
 
 from edge.board import SysRoot
 from edge.build.options import BuildOptions, options_of
-from edge.build.plan import (
-    _check_precision,
-    _Job,
-    _prepare,
-    _table_path,
-    _warn_of_little_memory,
-)
+from edge.build.plan import _check_precision, _scales_path, _warn_of_little_memory
+from edge.build.prepare import Job, choose_recipe, prepare
 from edge.engine.layers import Layer
 from edge.engine.plan import read_sidecar
 from edge.engine.trt_api import Support
@@ -28,22 +22,6 @@ from edge.errors import CheckFailedError
 from edge.files import sha256_file
 from edge.model.onnx_file import save_model
 from edge.quant.dataset import open_calibration_set
-
-
-@pytest.fixture
-def build(edge):
-    """Give a function that runs `edge build` beside a stand-in of TensorRT 10."""
-
-    def run(*words: object, **machine: object):
-        paths = [str(ROOT / "tests" / "fakes"), os.environ.get("PYTHONPATH", "")]
-        env = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-            "FAKE_TENSORRT": json.dumps(machine),
-        }
-        return edge("build", *words, "-o", "m.plan", env=env)
-
-    return run
 
 
 def told(folder) -> dict:
@@ -220,16 +198,19 @@ SUPPORT = Support(
 )
 
 
-def job(small_model, pictures, **changes: object) -> _Job:
+def job(small_model, pictures, folder, **changes: object) -> Job:
     options = BuildOptions(**{"calibrator": True, **changes})
-    return _Job(small_model, pictures, "int8", options, None)
+    recipe = choose_recipe(small_model, pictures, folder / "m.plan", options)
+    return Job(small_model, pictures, recipe, "int8", options, None)
 
 
-def test_calibration_table_is_named_by_all_that_decides_it(small_model, picture_folder, tmp_path):
-    """An unfit table is misused in silence."""
+def test_scales_of_the_calibrator_are_named_by_all_that_decides_it(
+    small_model, picture_folder, tmp_path
+):
+    """Unfit ones are misused in silence."""
     pictures, keeps = open_calibration_set(picture_folder), {"calibration_cache": tmp_path}
     names = {
-        _table_path(job(small_model, calibration, **keeps), network, support)
+        _scales_path(job(small_model, calibration, tmp_path, **keeps), network, support)
         for calibration, network, support in (
             (pictures, b"network", SUPPORT),
             (dataclasses.replace(pictures, sha256="cd" * 32), b"network", SUPPORT),
@@ -239,16 +220,16 @@ def test_calibration_table_is_named_by_all_that_decides_it(small_model, picture_
     }
     assert len(names) == 4
     assert {name.parent for name in names} == {tmp_path}
-    assert _table_path(job(small_model, pictures), b"network", SUPPORT) is None
-    ours = job(small_model, pictures, **keeps, calibrator=False)
-    assert _table_path(ours, b"network", SUPPORT) is None
+    assert _scales_path(job(small_model, pictures, tmp_path), b"network", SUPPORT) is None
+    ours = job(small_model, pictures, tmp_path, **keeps, calibrator=False)
+    assert _scales_path(ours, b"network", SUPPORT) is None
 
 
-def test_network_for_the_calibrator_is_float(small_model, picture_folder):
+def test_network_for_the_calibrator_is_float(small_model, picture_folder, tmp_path):
     """Pictures alone would bring our own Q/DQ nodes."""
     pictures = open_calibration_set(picture_folder)
-    assert not _prepare(job(small_model, pictures), SUPPORT).network.is_int8
-    made = _prepare(job(small_model, pictures, calibrator=False), SUPPORT)
+    assert not prepare(job(small_model, pictures, tmp_path), SUPPORT).network.is_int8
+    made = prepare(job(small_model, pictures, tmp_path, calibrator=False), SUPPORT)
     assert made.network.is_int8
 
 

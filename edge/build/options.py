@@ -50,6 +50,7 @@ class BuildOptions:
         quant: how the INT8 network is made of an fp32 one.
         gate: what INT8 may cost; None measures nothing.
         held_out: pictures to measure that on; None leaves some out of the calibration.
+        table: calibration table that is to be used; None takes the one beside the plan if it fits.
         root: where /proc and /etc are.
         progress: called with (what is done, steps done, steps in all).
     """
@@ -71,6 +72,7 @@ class BuildOptions:
     quant: QuantOptions = field(default_factory=QuantOptions)
     gate: Gate | None = None
     held_out: CalibrationSet | None = None
+    table: Path | None = None
     root: SysRoot = field(default_factory=lambda: SysRoot(Path("/")))
     progress: Progress = field(default=lambda _what, _done, _total: None)
 
@@ -100,6 +102,11 @@ def options_of(sidecar: Sidecar) -> BuildOptions:
         tensorrt_cache=Path(flags.tensorrt_cache) if flags.tensorrt_cache else None,
         model_source=sidecar.model,
     )
+
+
+def quantises(model: Model, options: BuildOptions) -> bool:
+    """Tell whether edge itself makes INT8 of the model, in the place of TensorRT's calibration."""
+    return options.precision == "int8" and not model.is_int8 and not options.calibrator
 
 
 def check_request(model: Model, calibration: CalibrationSet | None, options: BuildOptions) -> None:
@@ -155,13 +162,18 @@ def _refusals(
         "Leave it away",
     )
     yield (
-        options.quant != QuantOptions() and (is_int8 or not wants_int8 or options.calibrator),
+        options.quant != QuantOptions() and not quantises(model, options),
         "--fast, --symmetric, --keep-float: only where edge quantises the model itself",
         "Leave them away",
     )
     yield (
-        options.gate is not None and (is_int8 or not wants_int8 or options.calibrator),
+        options.gate is not None and not quantises(model, options),
         "--max-drop: only where edge quantises the model itself",
+        "Leave it away",
+    )
+    yield (
+        options.table is not None and not quantises(model, options),
+        "--table: only where edge quantises the model itself",
         "Leave it away",
     )
     yield (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge.board import detect_board
 from edge.build.options import check_request
+from edge.build.prepare import Job, choose_recipe, prepare
 from edge.engine.child import run_in_child
 from edge.engine.cuda import describe_gpu
 from edge.engine.plan import Flags, Sidecar, write_plan
@@ -29,15 +30,10 @@ from edge.engine.trt_api import (
 )
 from edge.engine.trt_cache import ALGORITHM, format_cache, parse_cache, require_tensors
 from edge.errors import CheckFailedError, UnavailableError
-from edge.files import read_bytes, sha256_bytes, sha256_file, write_atomic
-from edge.model.batch import open_batch
-from edge.model.fold import fold
-from edge.model.half import to_half
-from edge.model.top_k import HALF_EXACT, add_top_k
+from edge.files import read_bytes, sha256_bytes, write_atomic
+from edge.model.top_k import HALF_EXACT
 from edge.model.weights import float_convolutions
 from edge.quant.calibrator import build_calibrated, build_from_cache
-from edge.quant.gate import choose_held_out, quantize_within
-from edge.quant.quantize import quantize
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,21 +41,33 @@ if TYPE_CHECKING:
 
     from edge.board import Board, SysRoot
     from edge.build.options import BuildOptions
+    from edge.build.prepare import Prepared
     from edge.engine.cuda import GPU
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
-    from edge.quant.quality import Quality
-    from edge.quant.quantize import QuantOptions
 
 log = logging.getLogger(__name__)
 
 LITTLE_MEMORY_MIB = 2048
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class BuiltPlan:
+    """A plan that was written.
+
+    Attributes:
+        sidecar: that lies beside it.
+        measured_before: the calibration table that spared the measuring; None where none did.
+    """
+
+    sidecar: Sidecar
+    measured_before: Path | None
+
+
 def build_plan(
     model: Model, calibration: CalibrationSet | None, path: Path, options: BuildOptions
-) -> Sidecar:
-    """Build a plan and write it with its sidecar.
+) -> BuiltPlan:
+    """Build a plan and write it with its sidecar, and what the pictures decided in a table.
 
     Args:
         model: fp32, or int8 already.
@@ -68,63 +76,41 @@ def build_plan(
         options: what to build.
 
     Raises:
-        InputError: the model, the calibration and the precision do not fit together.
+        InputError: the model, the calibration and the precision do not fit together, or the
+            calibration table is of something else.
         UnavailableError: TensorRT, its driver or fast INT8 is missing.
         BuildError: TensorRT gave up or was killed.
         CheckFailedError: INT8 was asked for and a convolution came out in float; names them.
     """
     check_request(model, calibration, options)
+    recipe = choose_recipe(model, calibration, path, options)
     support, gpu = run_in_child(_ask, options.target)
     precision = _possible_precision(model, options, support)
     _check_support(model, precision, options, support)
-    job = _Job(model, calibration, precision, options, gpu)
-    prepared = _prepare(job, support)
+    job = Job(model, calibration, recipe, precision, options, gpu)
+    prepared = prepare(job, support)
     network = prepared.network
     meant = float_convolutions(network.proto.graph)
     onnx_bytes = network.to_bytes()
-    table = _table_path(job, onnx_bytes, support)
-    known = _read_cache(table) or _given_cache(job, network, support)
+    scales = _scales_path(job, onnx_bytes, support)
+    known = _read_cache(scales) or _given_cache(job, network, support)
     _warn_of_little_memory(options.root)
     started_s = time.monotonic()
     built = _build(job, onnx_bytes, known)
     sidecar = _describe(job, prepared, built, build_s=round(time.monotonic() - started_s, 3))
     _check_precision(sidecar, path, options, meant)
     write_plan(path, built.plan, sidecar)
-    for cache, data in (
+    for kept, data in (
         (options.timing_cache, built.timing_cache),
-        (table, built.calibration_table),
+        (scales, built.calibration_table),
+        (recipe.table if recipe else None, prepared.table),
     ):
-        if cache is not None and data:
-            write_atomic(cache, data)
-    return sidecar
+        if kept is not None and data:
+            write_atomic(kept, data)
+    return BuiltPlan(sidecar, prepared.measured_before)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Job:
-    """What was decided before the build."""
-
-    model: Model
-    calibration: CalibrationSet | None
-    precision: Precision
-    options: BuildOptions
-    gpu: GPU | None
-
-    @property
-    def uses_calibrator(self) -> bool:
-        return self.options.calibrator and self.precision == "int8"
-
-    @property
-    def given_cache(self) -> Path | None:
-        return self.options.tensorrt_cache if self.uses_calibrator else None
-
-    @property
-    def calibration_sha256(self) -> str | None:
-        if self.given_cache is not None:
-            return sha256_file(self.given_cache)
-        return self.calibration.sha256 if self.calibration and self.precision == "int8" else None
-
-
-def _build(job: _Job, network: bytes, known: bytes) -> Built:
+def _build(job: Job, network: bytes, known: bytes) -> Built:
     options, pictures = job.options, job.calibration
     settings = BuildSettings(
         target=options.target,
@@ -146,7 +132,7 @@ def _build(job: _Job, network: bytes, known: bytes) -> Built:
     )
 
 
-def _describe(job: _Job, prepared: _Prepared, built: Built, build_s: float) -> Sidecar:
+def _describe(job: Job, prepared: Prepared, built: Built, build_s: float) -> Sidecar:
     model, options, gpu = job.model, job.options, job.gpu
     calibration = job.calibration if job.precision == "int8" else None
     picks = options.top_k is not None
@@ -184,10 +170,10 @@ def _describe(job: _Job, prepared: _Prepared, built: Built, build_s: float) -> S
     )
 
 
-def _table_path(job: _Job, network: bytes, support: Support) -> Path | None:
-    """Give where the calibration table lies.
+def _scales_path(job: Job, network: bytes, support: Support) -> Path | None:
+    """Give where the scales of TensorRT's own calibration are kept.
 
-    TensorRT does not see when a table is another network's, so its name holds all that decides it.
+    TensorRT does not see when they are another network's, so the name holds all that decides it.
     """
     folder, pictures = job.options.calibration_cache, job.calibration
     if folder is None or pictures is None or not job.uses_calibrator:
@@ -196,7 +182,7 @@ def _table_path(job: _Job, network: bytes, support: Support) -> Path | None:
     return folder / f"{'-'.join(parts)}.calibration"
 
 
-def _given_cache(job: _Job, network: Model, support: Support) -> bytes:
+def _given_cache(job: Job, network: Model, support: Support) -> bytes:
     """Give the scales that stand in the place of pictures, with this builder's version."""
     path = job.given_cache
     if path is None:
@@ -256,51 +242,6 @@ def _check_support(
             f" {model.contract.name} has {classes} classes",
             hint="Leave --top away",
         )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Prepared:
-    """The network that TensorRT gets, how it was quantised, and what that cost."""
-
-    network: Model
-    quant: QuantOptions
-    quality: Quality | None = None
-
-
-def _prepare(job: _Job, support: Support) -> _Prepared:
-    """Give the network that TensorRT gets: pixels in, and types of the wanted precision."""
-    model, options, calibration = job.model, job.options, job.calibration
-    quantizes = calibration is not None and job.precision == "int8" and not job.uses_calibrator
-    if calibration is not None and quantizes:
-        made = _quantize(model, calibration, options)
-    elif job.precision == "fp16" and support.takes_float_types:
-        made = _Prepared(to_half(model), options.quant)
-    else:
-        made = _Prepared(fold(model), options.quant)
-    network = made.network
-    if options.batch is not None:
-        network = open_batch(network)
-    if options.top_k is not None:
-        network = add_top_k(network, options.top_k)
-    return replace(made, network=network)
-
-
-def _quantize(model: Model, calibration: CalibrationSet, options: BuildOptions) -> _Prepared:
-    held_out = options.held_out
-    if options.gate is not None:
-        calibration, held_out = choose_held_out(calibration, held_out)
-    count = len(calibration.files)
-
-    def progress(done: int) -> None:
-        options.progress("calibrating", done, count)
-
-    if options.gate is None or held_out is None:
-        made = quantize(model, calibration, progress=progress, options=options.quant)
-        return _Prepared(made.model, options.quant)
-    made, quant = quantize_within(
-        model, (calibration, held_out), options.gate, options=options.quant, progress=progress
-    )
-    return _Prepared(made.model, quant, made.quality)
 
 
 def _check_precision(

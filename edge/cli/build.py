@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.cli.quant_options import quant_options, read_quant_options, say_cost
+
+if TYPE_CHECKING:
+    from edge.engine.plan import Sidecar
 
 
 @click.command()
@@ -60,6 +64,7 @@ def build(
     top_k: int | None,
     dla_core: int | None,
     calibrator: bool,
+    table: Path | None,
     fast: bool,
     symmetric: bool,
     keep_float: tuple[str, ...],
@@ -75,7 +80,9 @@ def build(
 
     A plan runs only on the GPU and the TensorRT that it was built for, so build it where it is to
     run. An INT8 build in which a convolution came out in float is refused; with --calibrator, where
-    TensorRT chooses the quicker type, it is named.
+    TensorRT chooses the quicker type, it is named. What the pictures of --calib decided is kept
+    beside the plan, in a file that ends in .calib.json, and used again for the same model, pictures
+    and options.
 
     \b
     Example:
@@ -118,13 +125,23 @@ def build(
             quant=quant,
             gate=gate,
             held_out=open_calibration_set(held_out) if held_out else None,
+            table=table,
             root=SysRoot(root),
             progress=progress,
         )
         check_request(loaded, pictures, options)
         if calib and pictures:
             warn_of_doubts(calib, pictures, loaded)
-        sidecar = build_plan(loaded, pictures, output, options)
+        built = build_plan(loaded, pictures, output, options)
+    _tell(output, built.sidecar)
+    if built.measured_before is not None:
+        click.echo(f"measured before: {built.measured_before}")
+    if layers:
+        _tell_layers(built.sidecar)
+
+
+def _tell(output: Path, sidecar: Sidecar) -> None:
+    """Say what was built, what it cost, and what is not as it was asked for."""
     convolutions = sidecar.convolutions()
     types = ", ".join(sorted({layer.input_type for layer in convolutions}))
     told = (
@@ -142,8 +159,10 @@ def build(
         click.echo(f"kept in float: {', '.join(sidecar.flags.keep_float)}")
     if sidecar.gpu_fallback:
         click.echo(f"on the GPU, not the DLA: {', '.join(sidecar.gpu_fallback)}")
-    if layers:
-        for layer in sidecar.layers:
-            if layer.input_type:
-                onnx = ", ".join(layer.onnx)
-                click.echo(f"  {layer.kind:12} {layer.input_type:7} {onnx or layer.name}")
+
+
+def _tell_layers(sidecar: Sidecar) -> None:
+    for layer in sidecar.layers:
+        if layer.input_type:
+            onnx = ", ".join(layer.onnx)
+            click.echo(f"  {layer.kind:12} {layer.input_type:7} {onnx or layer.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 def quant_options(command: Command) -> Command:
-    """Give a command the arguments `fast`, `symmetric`, `keep_float`, `max_drop`, `held_out`."""
+    """Give a command the arguments of `read_quant_options`, and `table` and `held_out`."""
+    table = click.option(
+        "--table",
+        type=click.Path(path_type=Path),
+        help="Calibration table of an earlier run, which spares its measuring; else the one beside"
+        " the output is used if it fits.",
+    )
     fast = click.option(
         "--fast", is_flag=True, help="Quantise in a third of the time, a little less exactly."
     )
@@ -46,7 +53,7 @@ def quant_options(command: Command) -> Command:
         " --calib. Where all lie in folders named by their class, their classes count; else the"
         " loss is what fp32's own probabilities make one expect.",
     )
-    return fast(symmetric(keep_float(max_drop(held_out(command)))))
+    return table(fast(symmetric(keep_float(max_drop(held_out(command))))))
 
 
 AUTO = "auto"

@@ -42,12 +42,6 @@ USUAL_TENSORRT = "10.3.0"
     help="TensorRT's calibration cache to write, for edge build --calibrator; alone or beside -o.",
 )
 @click.option(
-    "--table",
-    type=click.Path(path_type=Path),
-    help="Calibration table of an earlier run, which spares its measuring; else the one beside the"
-    " output is used if it fits.",
-)
-@click.option(
     "--report",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
@@ -60,9 +54,9 @@ def quantize(
     calib: str,
     output: Path | None,
     tensorrt_cache: Path | None,
-    table: Path | None,
     report: Path | None,
     *,
+    table: Path | None,
     fast: bool,
     symmetric: bool,
     keep_float: tuple[str, ...],

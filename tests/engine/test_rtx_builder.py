@@ -47,7 +47,7 @@ def test_int8_build_has_26_int8_convolutions(tmp_path, picture_folder, version):
     contract = make_contract(input_hw=(side_px, side_px), resize_short_px=256, labels=labels)
     model = build_squeezenet(version, contract, random_weights(version, 1000, seed=1))
     plan = tmp_path / "model.plan"
-    sidecar = build_plan(model, open_calibration_set(picture_folder), plan, RTX)
+    sidecar = build_plan(model, open_calibration_set(picture_folder), plan, RTX).sidecar
     assert types(sidecar) == {"Int8": 26}
     assert plan.stat().st_size > 1_000_000
     assert sidecar.model_sha256 == model.sha256()
@@ -64,7 +64,7 @@ def test_int8_build_has_26_int8_convolutions(tmp_path, picture_folder, version):
 def test_bundled_models_build_in_their_precision(tmp_path, name, precision, kind):
     plan = tmp_path / "model.plan"
     options = dataclasses.replace(RTX, precision=precision)
-    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options)
+    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options).sidecar
     assert types(sidecar) == {kind: 26}
     assert read_sidecar(plan).to_json() == sidecar.to_json()
     here = Machine(sidecar.tensorrt, "any", "8.6")
@@ -121,7 +121,7 @@ def test_int8_build_is_refused_when_the_gpu_gets_float_convolutions(tmp_path):
 def test_open_batch_keeps_the_precision(tmp_path, name, precision, kind):
     plan = tmp_path / "model.plan"
     options = dataclasses.replace(RTX, precision=precision, batch=Batch(1, 2, 8))
-    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options)
+    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options).sidecar
     assert types(sidecar) == {kind: 26}
     assert read_sidecar(plan).flags.batch == "1:2:8"
 
@@ -134,7 +134,7 @@ def test_open_batch_keeps_the_precision(tmp_path, name, precision, kind):
 def test_picked_classes_leave_every_convolution_as_it_was(tmp_path, name, precision, kind, batch):
     plan = tmp_path / "model.plan"
     options = dataclasses.replace(RTX, precision=precision, top_k=3, batch=batch)
-    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options)
+    sidecar = build_plan(load_model(resolve_model(name)), None, plan, options).sidecar
     assert types(sidecar) == {kind: 26}
     assert any("top/" in node for layer in sidecar.layers for node in layer.onnx)
     read = read_sidecar(plan)
