@@ -110,7 +110,7 @@ def pull_command(name: str, url: str | None) -> None:
       edge models pull squeezenet1.0
     """
     from edge.cli.progress import downloading
-    from edge.model.zoo import pull_model
+    from edge.model.pull import pull_model
 
     with downloading(name) as progress:
         path = pull_model(name, url=url, progress=progress)

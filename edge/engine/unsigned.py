@@ -1,8 +1,8 @@
 """Signed int8 activations rewritten as uint8 with the same integers, for OpenVINO.
 
-OpenVINO 2024.6 to 2026.4 gives wrong values for symmetric int8 activations behind a concat: it
-carries them as uint8 plus 128 and loses the shift. Behind a ReLU the values are 0 to 127 anyway,
-and as uint8 with zero point 0 the same integers come out right.
+OpenVINO 2024.6 to 2026.4 gives wrong values for symmetric int8 activations behind a concat on CPUs
+with VNNI and without AMX: it carries them as uint8 plus 128 and loses the shift. Behind a ReLU the
+values are 0 to 127 anyway, and as uint8 with zero point 0 the same integers come out right.
 """
 
 from __future__ import annotations

@@ -139,11 +139,3 @@ def test_openvino_engine_is_close_to_onnx_runtime_on_int8(int8_models, name):
     mean, largest = error_of(scores, run_onnx(model, VIEWS))
     assert mean < 0.005
     assert largest < 0.06
-
-
-def test_openvino_is_wrong_without_the_rewriting(int8_models):
-    """The bug that the module is for; when this fails, OpenVINO has mended it: drop the file."""
-    model = int8_models["none"]
-    mean, largest = error_of(openvino_scores(model), run_onnx(model, VIEWS))
-    assert mean > 0.05
-    assert largest > 0.2

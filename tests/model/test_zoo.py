@@ -18,7 +18,8 @@ from edge.errors import InputError, ModelError, UnavailableError
 from edge.files import sha256_file
 from edge.model.download import download
 from edge.model.onnx_file import load_model
-from edge.model.zoo import find_model, list_models, pull_model, resolve_model
+from edge.model.pull import pull_model
+from edge.model.zoo import find_model, list_models, resolve_model
 
 DEADLINE_S = 30
 DATA = np.random.default_rng(0).bytes(300_000)
