@@ -54,5 +54,20 @@ def classify(
         are_logits: the scores still want a softmax.
     """
     p = softmax(scores) if are_logits else scores
-    best = np.argsort(-p, kind="stable")[:top_k]
-    return Result(tuple(Guess(labels[i], int(i), float(p[i])) for i in best))
+    best = pick_best(scores, top_k).tolist()
+    return Result(tuple(Guess(labels[i], i, float(p[i])) for i in best))
+
+
+def pick_best(scores: npt.NDArray[np.float32], top_k: int) -> npt.NDArray[np.intp]:
+    """Give the places of the highest scores, highest first; of equal ones the first.
+
+    Sorts only what may be among them, since a whole sort costs more than all else of a frame.
+
+    Args:
+        scores: (C,).
+        top_k: how many; at most C are given.
+    """
+    count = min(top_k, scores.size)
+    least = np.partition(scores, -count)[-count]
+    places = np.flatnonzero(~(scores < least))  # not >=, so that NaN stays in
+    return places[np.argsort(-scores[places], kind="stable")[:count]]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from samples import LABELS
 
-from edge.result import Guess, classify, softmax
+from edge.result import Guess, classify, pick_best, softmax
 
 SCORES = arrays(np.float32, st.integers(1, 50), elements=st.floats(-1e4, 1e4, width=32))
 
@@ -60,3 +60,13 @@ def test_probabilities_pass_through():
     p = np.array([0.1, 0.0, 0.7, 0.2, 0.0], np.float32)
     top = classify(p, LABELS, 2, are_logits=False).top
     assert top == (Guess("cup", 2, float(p[2])), Guess("door", 3, float(p[3])))
+
+
+@given(SCORES, st.integers(1, 60))
+def test_best_are_those_of_a_whole_stable_sort(scores, top_k):
+    expected = np.argsort(-scores, kind="stable")[:top_k]
+    assert pick_best(scores, top_k).tolist() == expected.tolist()
+
+
+def test_best_are_given_although_the_network_gave_nonsense():
+    assert len(pick_best(np.array([np.nan, 1.0, np.nan], np.float32), 2)) == 2

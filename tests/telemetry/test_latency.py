@@ -22,7 +22,7 @@ def filled(times_ns):
 def test_percentile_is_within_one_percent_of_the_nearest_rank(times_ns, percent):
     rank = -(-len(times_ns) * percent // 100)
     exact_ms = sorted(times_ns)[rank - 1] / 1e6
-    found_ms = filled(times_ns).percentile_ms(percent)
+    (found_ms,) = filled(times_ns).percentiles_ms(percent)
     assert abs(found_ms - exact_ms) <= 0.01 * exact_ms
 
 
@@ -36,8 +36,8 @@ def test_percentiles_never_fall(times_ns):
 def test_histogram_takes_any_duration_in_the_same_memory(times_ns):
     histogram = filled(times_ns)
     assert histogram.count == len(times_ns)
-    assert histogram._counts.sum() == len(times_ns)
-    assert histogram._counts.nbytes == LatencyHistogram()._counts.nbytes < 20_000
+    assert sum(histogram._counts) == len(times_ns)
+    assert len(histogram._counts) == len(LatencyHistogram()._counts) < 2500
 
 
 def test_percentiles_are_zero_while_nothing_is_counted():
@@ -45,8 +45,9 @@ def test_percentiles_are_zero_while_nothing_is_counted():
 
 
 def test_time_below_the_first_bucket_counts_as_100_ns():
-    assert filled([0, 5]).percentile_ms(50) == 0.0001
+    assert filled([0, 5]).percentiles_ms(50) == (0.0001,)
 
 
 def test_time_beyond_the_last_bucket_counts_as_five_minutes():
-    assert 300_000 < filled([10**15]).percentile_ms(50) < 330_000
+    (longest_ms,) = filled([10**15]).percentiles_ms(50)
+    assert 300_000 < longest_ms < 330_000
