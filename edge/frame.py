@@ -58,10 +58,12 @@ class Frame:
     Attributes:
         data: owned by the frame; sources do not write to it again.
         seq: 0, 1, 2, ... as the source counts; a gap means dropped frames.
-        captured_ns: monotonic clock, when the picture reached this machine.
+        captured_ns: monotonic clock, when the driver took the picture, where it says so; else when
+            it reached this machine.
         capture_ns: what reading took, without waiting for the camera.
         source: how the source is named in records.
         file: the picture's own file name, where it is one.
+        stamp_ns: the source's own time of the picture, on its own clock, where it tells one.
     """
 
     data: Data
@@ -70,6 +72,7 @@ class Frame:
     capture_ns: int
     source: str
     file: str | None = None
+    stamp_ns: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -53,12 +53,24 @@ def decode(path: Path) -> Pixels:
     Raises:
         InputError: the file cannot be read or is no picture.
     """
+    return decode_bytes(read_bytes(path), path)
+
+
+def decode_bytes(coded: bytes, path: Path) -> Pixels:
+    """Decode what was read of a picture file; see `decode`.
+
+    Args:
+        coded: the whole file.
+        path: names it in the error.
+
+    Raises:
+        InputError: it is no picture.
+    """
     silence_opencv()
-    data = read_bytes(path)
-    coded = np.frombuffer(data, dtype=np.uint8)
-    is_cut = not data or _is_cut_png(data)
+    data = np.frombuffer(coded, dtype=np.uint8)
+    is_cut = not coded or _is_cut_png(coded)
     try:
-        pixels: Pixels | None = None if is_cut else cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        pixels: Pixels | None = None if is_cut else cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error:  # a header that promises more pixels than OpenCV will hold
         pixels = None
     if pixels is None:
@@ -156,6 +168,7 @@ class Fitter:
     """
 
     def __init__(self, contract: Contract) -> None:
+        cv2.setNumThreads(1)  # waking others for such small pictures costs more than it brings
         self._contract = contract
         height, width = contract.input_hw
         self._decoded = Memory()

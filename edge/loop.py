@@ -1,41 +1,33 @@
-"""Moves frames from a source through an engine to the sinks, and counts what that costs."""
+"""Moves frames from sources through an engine to the sinks."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from edge.errors import CameraLostError
+from edge.errors import EdgeError, InputError
 from edge.image import Fitter
-from edge.record import (
-    STAGES,
-    FrameRecord,
-    PowerReading,
-    Seen,
-    Snapshot,
-    StageTimes,
-    Summary,
-    Unavailable,
-)
+from edge.record import FrameRecord, PowerReading, StageTimes, Summary, Unavailable
 from edge.result import classify
-from edge.telemetry.latency import LatencyHistogram
+from edge.telemetry.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge.camera.capture import Capture
-    from edge.engine.base import Engine
+    from edge.camera.round_robin import RoundRobin
+    from edge.engine.base import Engine, Slot
     from edge.frame import Frame
     from edge.model.contract import Contract
+    from edge.record import Snapshot
     from edge.sinks.base import Sink
 
 WAIT_S = 0.1
 SNAPSHOT_EVERY_NS = 250_000_000
-RATE_SNAPSHOTS = 5
-SEEN_LIMIT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +36,7 @@ class LoopOptions:
 
     Attributes:
         top_k: guesses a frame.
-        seconds: length of the run; None runs to the end of the source.
+        seconds: length of the run; None runs to the end of the sources.
         stop: ends the run when it is set, from any thread or signal handler.
         read_power: gives the power now.
     """
@@ -55,46 +47,51 @@ class LoopOptions:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: that costs half a microsecond a frame
 class _InFlight:
+    number: int
     frame: Frame
+    slot: Slot
     taken_ns: int
-    submitted_ns: int
+    fitted_ns: int
+
+
+_slot_of = attrgetter("slot")
 
 
 def run_loop(
-    capture: Capture,
+    sources: RoundRobin,
     engine: Engine,
     contract: Contract,
     sinks: Sequence[Sink],
     options: LoopOptions,
 ) -> Summary:
-    """Classify frames until the source ends, the time is over or `options.stop` is set.
+    """Classify frames until all sources have ended, the time is over or `options.stop` is set.
 
-    While one frame is in the network the next one is cut and resized; a live source whose next
-    frame is not there yet gets its answer first.
+    While a frame is in the network the next one is decoded, cut and resized. Where a source is live
+    and the engine aims at latency, a frame is taken only when the engine is free for it: at an
+    overloaded engine the label is then never older than a capture interval and an inference.
+
+    An engine that takes several frames at once gets what the sources have ready when it is free;
+    no frame waits for another one to come.
 
     Args:
-        capture: started by the caller.
+        sources: started by the caller.
         engine: open.
         contract: of the engine's model.
         sinks: get every record and a snapshot four times a second; closed by the caller.
         options: how the run goes.
 
     Returns:
-        What was done, also when the source was lost: `Summary.lost` then says how.
+        What was done, also when a source was lost: `Summary.lost` then says how.
 
     Raises:
-        EdgeError: the source gave nothing usable, the engine failed, or a sink cannot go on.
+        EdgeError: no source gave anything usable, the engine failed, or a sink cannot go on.
     """
-    run = _Run(capture, engine, contract, sinks, options)
-    lost = None
-    try:
-        run.classify_frames()
-    except CameraLostError as error:
-        lost = error
+    run = _Run(sources, engine, contract, sinks, options)
+    run.classify_frames()
     run.finish()
-    return run.summary(lost)
+    return run.summary()
 
 
 class _Run:
@@ -102,40 +99,40 @@ class _Run:
 
     def __init__(
         self,
-        capture: Capture,
+        sources: RoundRobin,
         engine: Engine,
         contract: Contract,
         sinks: Sequence[Sink],
         options: LoopOptions,
     ) -> None:
-        self._capture = capture
+        self._sources = sources
         self._engine = engine
         self._contract = contract
         self._fitter = Fitter(contract)
         self._sinks = sinks
         self._options = options
-        self._in_flight: deque[_InFlight] = deque()
-        self._stages = {name: LatencyHistogram() for name in STAGES}
-        self._seen: dict[str, Counter[str]] = {}
-        self._frames = 0
-        self._latest: FrameRecord | None = None
+        waits = sources.live and engine.info.aim == "latency"
+        self._batch = engine.info.batch
+        self._depth = 1 if waits else engine.info.slots // self._batch
+        self._in_flight: deque[list[_InFlight]] = deque()
+        self._spare: Slot | None = None
         self._started_ns = time.monotonic_ns()
-        self._last_done_ns = self._started_ns
         self._next_snapshot_ns = self._started_ns + SNAPSHOT_EVERY_NS
-        self._rate: deque[tuple[int, int]] = deque([(self._started_ns, 0)], maxlen=RATE_SNAPSHOTS)
+        self._tally = Tally([capture.name for capture in sources.captures], self._started_ns)
 
     def classify_frames(self) -> None:
         """Do the work until there is a reason to stop."""
         while not self._is_over():
-            ended = self._capture.ended  # asked first: an end with an error is raised by take
-            frame = self._capture.take(0 if self._in_flight else WAIT_S)
-            if frame is not None:
-                self._submit(frame)
-            if self._in_flight and (
-                frame is None or len(self._in_flight) == self._engine.info.slots
-            ):
+            # Asked before `take`, for a frame may come between the two questions.
+            ended = not self._in_flight and self._sources.ended
+            taken = None
+            if len(self._in_flight) < self._depth:
+                taken = self._sources.take(0 if self._in_flight else WAIT_S)
+            if taken is not None:
+                self._submit(taken)
+            if self._in_flight and (taken is None or len(self._in_flight) == self._depth):
                 self._collect()
-            elif frame is None and ended:
+            elif taken is None and ended:
                 return
             self._tell_snapshot()
 
@@ -144,87 +141,100 @@ class _Run:
         while self._in_flight:
             self._collect()
 
-    def summary(self, lost: CameraLostError | None) -> Summary:
-        """Give the whole run; its fps is the mean."""
-        seen = tuple(
-            Seen(what, labels.most_common(1)[0][0], _share(labels), labels.total())
-            for what, labels in self._seen.items()
-        )
-        elapsed_s = (self._last_done_ns - self._started_ns) / 1e9
-        fps = self._frames / elapsed_s if self._frames else 0.0
-        return Summary(self._snapshot(fps), seen, lost)
+    def summary(self) -> Summary:
+        """Give the whole run; its fps is the mean.
+
+        Raises:
+            EdgeError: nothing was classified; what kept the first source away.
+        """
+        captures = enumerate(self._sources.captures)
+        errors = [error for one in captures if (error := self._error_of(*one)) is not None]
+        if errors and not self._tally.frames:
+            raise errors[0]
+        final = replace(self._snapshot(), fps=self._tally.mean_fps())
+        lost = errors[0] if errors else None
+        return Summary(final, self._tally.seen(), lost)
+
+    def _error_of(self, number: int, capture: Capture) -> Exception | None:
+        """Give what stopped a source, or kept it away while there was no other one."""
+        frames, unreadable = self._tally.frames_of(number), capture.counts.unreadable
+        if capture.error is None and capture.ended and unreadable and not frames:
+            return InputError(
+                f"{capture.name}: none of its {unreadable} pictures can be decoded",
+                hint="Check that the files are whole pictures",
+            )
+        is_given_up = capture.ended or not self._tally.frames
+        return capture.error if is_given_up else None
 
     def _is_over(self) -> bool:
         seconds = self._options.seconds
         elapsed_s = (time.monotonic_ns() - self._started_ns) / 1e9
         return self._options.stop.is_set() or (seconds is not None and elapsed_s >= seconds)
 
-    def _submit(self, frame: Frame) -> None:
+    def _submit(self, taken: tuple[int, Frame]) -> None:
+        """Start the network on a frame, and on those that come to it without waiting."""
+        flights = self._fit(*taken)
+        tries = self._batch - 1
+        while tries and (more := self._sources.take(0)) is not None:
+            flights += self._fit(*more)
+            tries -= 1
+        if flights:
+            self._engine.submit(*map(_slot_of, flights))
+            self._in_flight.append(flights)
+            self._spare = None  # it lies behind theirs and went with them
+
+    def _fit(self, number: int, frame: Frame) -> list[_InFlight]:
+        """Cut and resize a frame into a slot; a damaged picture, which is none, leaves its slot."""
         taken_ns = time.monotonic_ns()
-        slot = self._engine.acquire()
-        self._fitter.fit(frame.data, slot.pixels)
-        submitted_ns = time.monotonic_ns()
-        self._engine.submit(slot)
-        self._in_flight.append(_InFlight(frame, taken_ns, submitted_ns))
+        slot = self._spare or self._engine.acquire()
+        try:
+            self._fitter.fit(frame.data, slot.pixels)
+        except InputError:
+            self._spare = slot
+            self._sources.captures[number].count_unreadable()
+            return []
+        self._spare = None
+        return [_InFlight(number, frame, slot, taken_ns, time.monotonic_ns())]
 
     def _collect(self) -> None:
-        flight = self._in_flight.popleft()
-        scores = self._engine.collect()
-        result = classify(
-            scores.values,
-            self._contract.labels,
-            self._options.top_k,
-            are_logits=self._contract.output == "logits",
-        )
-        self._last_done_ns = time.monotonic_ns()
-        frame = flight.frame
-        times = StageTimes(
-            capture_ns=frame.capture_ns,
-            wait_ns=max(0, flight.taken_ns - frame.captured_ns - frame.capture_ns),
-            preprocess_ns=flight.submitted_ns - flight.taken_ns,
-            infer_ns=scores.infer_ns,
-            age_ns=self._last_done_ns - frame.captured_ns,
-        )
-        self._count(FrameRecord(frame, result, times))
-
-    def _count(self, record: FrameRecord) -> None:
-        times = record.times
-        self._frames += 1
-        self._latest = record
-        self._stages["capture"].add(times.capture_ns)
-        self._stages["wait"].add(times.wait_ns)
-        self._stages["preprocess"].add(times.preprocess_ns)
-        self._stages["infer"].add(times.infer_ns)
-        self._stages["end_to_end"].add(times.age_ns)
-        what = record.frame.file or record.frame.source
-        if what in self._seen or len(self._seen) < SEEN_LIMIT:
-            self._seen.setdefault(what, Counter())[record.result.top[0].label] += 1
-        for sink in self._sinks:
-            sink.take_record(record)
+        """Tell the answers of the oldest submission."""
+        for flight in self._in_flight.popleft():
+            scores = self._engine.collect()
+            result = classify(
+                scores.values,
+                self._contract.labels,
+                self._options.top_k,
+                are_logits=self._contract.output == "logits",
+            )
+            done_ns = time.monotonic_ns()
+            frame = flight.frame
+            times = StageTimes(
+                capture_ns=frame.capture_ns,
+                wait_ns=max(0, flight.taken_ns - frame.captured_ns - frame.capture_ns),
+                preprocess_ns=flight.fitted_ns - flight.taken_ns,
+                infer_ns=scores.infer_ns,
+                age_ns=done_ns - frame.captured_ns,
+            )
+            record = FrameRecord(frame, result, times)
+            self._tally.add(flight.number, record, done_ns)
+            for sink in self._sinks:
+                sink.take_record(record)
 
     def _tell_snapshot(self) -> None:
-        now_ns = time.monotonic_ns()
-        if now_ns < self._next_snapshot_ns:
+        if time.monotonic_ns() < self._next_snapshot_ns:
             return
-        self._next_snapshot_ns = now_ns + SNAPSHOT_EVERY_NS
-        then_ns, then_frames = self._rate[0]
-        self._rate.append((now_ns, self._frames))
-        snapshot = self._snapshot((self._frames - then_frames) / ((now_ns - then_ns) / 1e9))
+        self._next_snapshot_ns = time.monotonic_ns() + SNAPSHOT_EVERY_NS
+        self._raise_bugs()
+        snapshot = self._snapshot()
         for sink in self._sinks:
             sink.take_snapshot(snapshot)
 
-    def _snapshot(self, fps: float) -> Snapshot:
-        return Snapshot(
-            elapsed_s=(time.monotonic_ns() - self._started_ns) / 1e9,
-            frames=self._frames,
-            dropped=self._capture.dropped,
-            unreadable=self._capture.source.unreadable,
-            fps=fps,
-            stages={name: stage.percentiles() for name, stage in self._stages.items()},
-            power=self._options.read_power(),
-            latest=self._latest,
-        )
+    def _raise_bugs(self) -> None:
+        """Let no source of several hide a fault of ours."""
+        for capture in self._sources.captures:
+            if capture.error is not None and not isinstance(capture.error, EdgeError):
+                raise capture.error
 
-
-def _share(labels: Counter[str]) -> float:
-    return labels.most_common(1)[0][1] / labels.total()
+    def _snapshot(self) -> Snapshot:
+        looks = [(*capture.look(), capture.counts) for capture in self._sources.captures]
+        return self._tally.snapshot(time.monotonic_ns(), looks, self._options.read_power())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.errors import CameraLostError
     from edge.frame import Frame
     from edge.result import Result
 
@@ -110,6 +109,60 @@ class Seen:
     frames: int
 
 
+SourceState: TypeAlias = Literal["connecting", "live", "stalled", "reconnecting", "ended", "lost"]
+"""Where a source is: first frame awaited, frames come, none for too long, opened again after a
+loss, over, or given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCounts:
+    """What befell the frames of one source so far.
+
+    Attributes:
+        dropped: replaced by a newer one before they were classified, or missing in the source's
+            own count.
+        duplicates: the same picture or time stamp as the frame before.
+        out_of_order: with an earlier time stamp than the frame before.
+        unreadable: could not be decoded.
+        stalls: times in which no frame came for too long.
+        reconnects: times that it was lost and found again.
+    """
+
+    dropped: int = 0
+    duplicates: int = 0
+    out_of_order: int = 0
+    unreadable: int = 0
+    stalls: int = 0
+    reconnects: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceStatus:
+    """One source at one moment.
+
+    Attributes:
+        name: without passwords.
+        state: see `SourceState`.
+        problem: why it is not live, in a few words; empty when it is.
+        size: width and height of its newest frame in pixels.
+        frames: classified so far.
+        fps: classified frames per second over the last second or so.
+        counts: see there.
+        age: from a picture's arrival to its label.
+        latest: the newest record, None before the first frame.
+    """
+
+    name: str
+    state: SourceState
+    problem: str
+    size: tuple[int, int] | None
+    frames: int
+    fps: float
+    counts: SourceCounts
+    age: Percentiles
+    latest: FrameRecord | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """The state of a run at one moment, for people and dashboards.
@@ -122,7 +175,8 @@ class Snapshot:
         fps: classified frames per second over the last second or so.
         stages: name (see `STAGES`) to percentiles of the whole run.
         power: the total, or why there is none.
-        latest: the newest record, None before the first frame.
+        latest: the newest record of any source, None before the first frame.
+        sources: each of them, in the order in which they were given.
     """
 
     elapsed_s: float
@@ -133,6 +187,7 @@ class Snapshot:
     stages: Mapping[str, Percentiles]
     power: PowerReading | Unavailable
     latest: FrameRecord | None
+    sources: tuple[SourceStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,9 +197,9 @@ class Summary:
     Attributes:
         final: the last snapshot; its `fps` is the mean of the run.
         seen: what each picture or source was named, in order of appearance.
-        lost: how the source failed, None when it ended or was stopped.
+        lost: how the first source that failed did so; None when all ended or were stopped.
     """
 
     final: Snapshot
     seen: tuple[Seen, ...]
-    lost: CameraLostError | None = None
+    lost: Exception | None = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge.camera.base import SourceInfo
 from edge.camera.capture import Capture
+from edge.camera.round_robin import RoundRobin
 from edge.engine.null import NullEngine
 from edge.loop import LoopOptions, run_loop
 from edge.record import Unavailable
@@ -32,6 +33,9 @@ class ScriptedSource:
 
     def read(self) -> Frame | None:
         return next(self._frames, None)
+
+    def stop(self) -> None:
+        pass
 
     def close(self) -> None:
         pass
@@ -60,12 +64,19 @@ class KeepingSink:
         return [record.frame.seq for record in self.records]
 
 
+def reading(*sources, **options):
+    """Give the captures of sources, to be entered."""
+    changed = threading.Condition()
+    captures = [Capture(source, changed=changed, **options) for source in sources]
+    return RoundRobin(captures, changed)
+
+
 def run_source(source, model, *, engine=None, sinks=None, **options):
     """Run a source through the loop; gives the summary and the first sink."""
     sinks = [KeepingSink()] if sinks is None else sinks
-    with Capture(source) as capture:
+    with reading(source) as captures:
         summary = run_loop(
-            capture,
+            captures,
             engine or NullEngine(model),
             model.contract,
             sinks,

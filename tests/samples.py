@@ -11,8 +11,18 @@ from edge.engine.layers import Layer
 from edge.engine.plan import Flags, Sidecar
 from edge.files import sha256_bytes
 from edge.frame import Frame
+from edge.image import to_pixels
 from edge.model.contract import Contract
-from edge.record import STAGES, FrameRecord, Percentiles, Snapshot, StageTimes, Unavailable
+from edge.record import (
+    STAGES,
+    FrameRecord,
+    Percentiles,
+    Snapshot,
+    SourceCounts,
+    SourceStatus,
+    StageTimes,
+    Unavailable,
+)
 from edge.result import Guess, Result
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +97,7 @@ def make_video(path: Path, *, frames: int = 12, codec: str = "MJPG") -> Path:
 
 def number_of(frame: Frame) -> int:
     """Tell which frame of `make_video` this is."""
-    return int(frame.data.mean() // 20)
+    return int(to_pixels(frame.data).mean() // 20)
 
 
 def cut(path: Path, kept: float) -> Path:
@@ -111,9 +121,25 @@ def make_record(*guesses: tuple[str, float], file: str | None = None) -> FrameRe
     return FrameRecord(make_frame(7, file=file), Result(top), times)
 
 
+def make_status(name: str = "scripted", **changes: object) -> SourceStatus:
+    """Make the state of one source that is well; keyword arguments replace fields."""
+    fields = {
+        "state": "live",
+        "problem": "",
+        "size": (64, 48),
+        "frames": 75,
+        "fps": 29.94,
+        "counts": SourceCounts(dropped=4),
+        "age": Percentiles(5.25, 6.5, 21.75),
+        "latest": make_record(("apple", 0.75), ("bird", 0.2), ("cup", 0.05)),
+    }
+    return SourceStatus(name, **{**fields, **changes})
+
+
 def make_snapshot(**changes: object) -> Snapshot:
     """Make the state of a run after two and a half seconds; keyword arguments replace fields."""
     fields = {
+        "sources": (make_status(),),
         "elapsed_s": 2.5,
         "frames": 75,
         "dropped": 4,

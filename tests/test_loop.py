@@ -7,16 +7,16 @@ import time
 from itertools import count
 
 import pytest
-from doubles import DEADLINE_S, NO_POWER, KeepingSink, ScriptedSource, run_source
+from doubles import DEADLINE_S, NO_POWER, KeepingSink, ScriptedSource, reading, run_source
 from samples import LABELS, make_frame, make_picture
 
 from edge.camera.base import open_source
-from edge.camera.capture import Capture
 from edge.engine.base import open_engine
 from edge.engine.null import NullEngine
 from edge.errors import CameraLostError, EngineLostError, InputError
-from edge.loop import SEEN_LIMIT, LoopOptions, run_loop
+from edge.loop import LoopOptions, run_loop
 from edge.record import STAGES
+from edge.telemetry.tally import SEEN_LIMIT
 
 
 class CountingEngine(NullEngine):
@@ -93,9 +93,9 @@ def test_run_ends_when_its_time_is_over_and_no_frame_came(small_model):
         assert over.wait(DEADLINE_S)
         yield make_frame(0)
 
-    with Capture(ScriptedSource(frames(), live=True)) as capture:
+    with reading(ScriptedSource(frames(), live=True)) as sources:
         summary = run_loop(
-            capture,
+            sources,
             NullEngine(small_model),
             small_model.contract,
             [],
@@ -152,25 +152,6 @@ def test_lost_camera_ends_the_run_with_its_summary(small_model):
     assert sink.seqs == [0, 1, 2]
     assert summary.lost is lost
     assert summary.final.frames == 3
-
-
-def test_camera_lost_just_after_a_look_is_not_taken_for_the_end(small_model):
-    """The error comes between two looks at the slot: no frame and "ended" are not one answer."""
-    lost = CameraLostError("camera: gone", hint="Plug it in")
-
-    class LosingCapture:
-        source, dropped, ended = film(0), 0, False
-
-        def take(self, wait_s):
-            assert wait_s > 0
-            if self.ended:
-                raise lost
-            self.ended = True
-
-    options = LoopOptions(read_power=lambda: NO_POWER)
-    engine = NullEngine(small_model)
-    summary = run_loop(LosingCapture(), engine, small_model.contract, [], options)
-    assert summary.lost is lost
 
 
 def test_source_without_a_usable_picture_ends_the_run_with_its_error(small_model, tmp_path):

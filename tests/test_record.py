@@ -61,5 +61,5 @@ def test_power_is_told_in_watts_and_joules_with_its_rail():
 
 
 def test_best_guess_is_told_once_there_is_a_frame():
-    assert top_text(make_snapshot()) == "apple 75.0%"
-    assert top_text(make_snapshot(latest=None)) == "no frame yet"
+    assert top_text(make_snapshot().latest) == "apple 75.0%"
+    assert top_text(None) == "no frame yet"

@@ -1,21 +1,18 @@
-"""The source protocol, and which source a word on the command line means."""
+"""The source protocol, and the table of its implementations."""
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edge.errors import InputError
-from edge.files import explain_os_error
-from edge.image import PICTURE_SUFFIXES
+from edge.camera.url import parse_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge.camera.url import Kind, SourceURL
     from edge.frame import Frame
 
 
@@ -37,7 +34,7 @@ class SourceInfo:
 
 
 class Source(Protocol):
-    """A sequence of frames. Read by one thread; closed once, after the last read."""
+    """A sequence of frames. Made from a `SourceURL`, read by one thread, closed once after it."""
 
     @property
     def info(self) -> SourceInfo:
@@ -50,63 +47,48 @@ class Source(Protocol):
     def read(self) -> Frame | None:
         """Wait for the next frame; None at the end.
 
+        A live source waits no longer than its `SourceOptions.timeout_s`.
+
         Raises:
             CameraLostError: the source worked and then failed.
         """
+
+    def stop(self) -> None:
+        """Let a `read` that waits in another thread give up within a second, with None."""
 
     def close(self) -> None:
         """Release the device; a second call does nothing."""
 
 
-SOURCES = {
+SOURCES: dict[Kind, str] = {
+    "csi": "edge.camera.gstreamer:CSISource",
     "demo": "edge.camera.demo:DemoSource",
-    "v4l2": "edge.camera.v4l2:V4L2Source",
+    "gst": "edge.camera.gstreamer:PipelineSource",
+    "http": "edge.camera.mjpeg:MJPEGSource",
+    "rtsp": "edge.camera.rtsp:open_rtsp",
     "stills": "edge.camera.stills:StillsSource",
+    "v4l2": "edge.camera.v4l2:V4L2Source",
     "video": "edge.camera.video_file:VideoFileSource",
 }
-"""Kind to implementation, imported when it is asked for."""
-
-_CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
+"""Kind to what makes a `Source` of a `SourceURL`, imported when it is asked for."""
 
 
-def source_kind(name: str) -> str:
-    """Tell which key of `SOURCES` a name on the command line means.
-
-    Raises:
-        InputError: it is neither a camera nor an existing file.
-    """
-    if name == "demo":
-        return "demo"
-    if _CAMERA.fullmatch(name):
-        return "v4l2"
-    path = Path(name)
-    try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except OSError as error:  # a folder above is closed to this user, or the name is too long
-        raise explain_os_error(name, error) from error
-    if is_folder or path.suffix.lower() in PICTURE_SUFFIXES:
-        return "stills"
-    if not exists:
-        raise InputError(
-            f"{name}: no such source",
-            hint="Give demo, a camera (0 or /dev/video0), a video, a picture or a folder",
-        )
-    return "video"
-
-
-@contextmanager
-def open_source(name: str) -> Iterator[Source]:
-    """Open a source for the length of a `with` block.
-
-    Args:
-        name: `demo`, a camera's number or device, or the path of a video, picture or folder.
+def connect(url: SourceURL) -> Source:
+    """Open a source; the caller closes it.
 
     Raises:
         InputError: it does not exist or cannot be read as what it is.
-        UnavailableError: this machine lacks what it needs.
+        UnavailableError: it, or what it needs, is not here now.
     """
-    module, attribute = SOURCES[source_kind(name)].split(":")
-    source: Source = getattr(import_module(module), attribute)(name)
+    module, attribute = SOURCES[url.kind].split(":")
+    source: Source = getattr(import_module(module), attribute)(url)
+    return source
+
+
+@contextmanager
+def open_source(word: str) -> Iterator[Source]:
+    """Open what a person typed for the length of a `with` block; see `connect`."""
+    source = connect(parse_source(word))
     try:
         yield source
     finally:

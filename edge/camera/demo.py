@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,6 +18,9 @@ from edge.errors import InputError, MissingExtraError
 from edge.files import read_toml, sha256_file
 from edge.frame import Frame
 from edge.image import decode
+
+if TYPE_CHECKING:
+    from edge.camera.url import SourceURL
 
 MANIFEST = "calib/demo.toml"
 WIDTH_PX, HEIGHT_PX, FPS = 640, 480, 30
@@ -80,13 +84,13 @@ class DemoSource:
         MissingExtraError: scikit-image is not installed.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, url: SourceURL) -> None:
         self._photographs = list_photographs()
         self._pictures = [decode(photograph_path(photo)) for photo in self._photographs]
         self._seq = 0
         self._first_ns = 0
         self.unreadable = 0
-        self.info = SourceInfo(name=name, live=True, size=(WIDTH_PX, HEIGHT_PX), fps=float(FPS))
+        self.info = SourceInfo(name=url.name, live=True, size=(WIDTH_PX, HEIGHT_PX), fps=float(FPS))
 
     def read(self) -> Frame | None:
         """Wait until the next frame is due and render it."""
@@ -130,6 +134,9 @@ class DemoSource:
             borderMode=cv2.BORDER_REFLECT_101,
         )
         return view
+
+    def stop(self) -> None:
+        """Let `read` wait for its frame, which is due in a moment."""
 
     def close(self) -> None:
         """Hold nothing, release nothing."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
 
-    from edge.camera.capture import Capture
+    from edge.camera.round_robin import RoundRobin
     from edge.engine.base import Engine
     from edge.loop import LoopOptions
     from edge.model.contract import Contract
@@ -28,13 +28,17 @@ DEFAULT_MODEL = "squeezenet8-int8"
 
 
 @click.command()
-@click.argument("source")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, envvar="EDGE_MODEL",
               show_envvar=True,
               help="Plan, ONNX of ours, or a name of `edge models list`.")  # fmt: skip
 @click.option("--engine", default="auto", show_default=True, envvar="EDGE_ENGINE",
               show_envvar=True,
               help="auto, tensorrt, openvino, onnxruntime or null.")  # fmt: skip
+@click.option("--throughput", is_flag=True,
+              help="Spend the cores on many frames, not on the latency of each.")  # fmt: skip
+@click.option("--realtime", is_flag=True,
+              help="Play a video at its own speed, as a camera would give it.")  # fmt: skip
 @click.option("--rebuild", is_flag=True, help="Build the plan again even if it fits.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True),
               help="Stop after so long; without it the source's end or Ctrl-C does.")  # fmt: skip
@@ -47,9 +51,11 @@ DEFAULT_MODEL = "squeezenet8-int8"
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
 )
 def run(
-    source: str,
+    sources: tuple[str, ...],
     model: str,
     engine: str,
+    throughput: bool,
+    realtime: bool,
     rebuild: bool,
     seconds: float | None,
     top_k: int,
@@ -57,48 +63,61 @@ def run(
     show: bool,
     root: Path,
 ) -> None:
-    """Classify SOURCE: demo, a camera (0, /dev/video0), a video, a picture or a folder.
+    """Classify what each SOURCE shows, several at once if you like.
 
-    On a terminal a live panel shows the guesses, the latency and the power; elsewhere one plain
-    line a second. Ctrl-C ends the run with its summary.
+    \b
+    demo                                photographs, to try edge without a camera
+    0, /dev/video0                      a USB camera
+    v4l2:///dev/video0?format=MJPG&size=1280x720&fps=30
+    csi://0?size=1920x1080&fps=30       a camera on a Jetson's CSI connector
+    rtsp://user:password@host/path      #transport=udp&decoder=gstreamer&latency=100
+    http://host/stream                  an MJPEG stream
+    drive.mp4, photo.jpg, folder, 'night/*.jpg'
+    gst:'videotestsrc is-live=true'     any GStreamer pipeline
+
+    A camera that is lost is opened again until it comes back. On a terminal a live panel shows the
+    guesses, the latency and the power; elsewhere one plain line a second. Ctrl-C ends the run with
+    its summary.
 
     \b
     Example:
       edge run demo --seconds 10
     """
-    from edge.camera.base import open_source
-    from edge.camera.capture import Capture
-    from edge.cli.engine import Asked, open_asked, open_on_cpu
+    from edge.camera.url import parse_source
+    from edge.cli.asked import Asked
+    from edge.cli.engine import open_asked, open_on_cpu
+    from edge.cli.sources import open_sources
     from edge.engine.base import AUTO, TENSORRT
     from edge.errors import EngineLostError
     from edge.loop import LoopOptions
     from edge.telemetry.power import PowerSampler
 
-    asked = Asked(model, engine, rebuild, SysRoot(root))
+    urls = [parse_source(source) for source in sources]
+    asked = Asked(model, engine, rebuild, SysRoot(root), "throughput" if throughput else "latency")
     with ExitStack() as stack:
         stop = stack.enter_context(_stopped_by_signals())
         ready = stack.enter_context(ExitStack())
         opened, contract = ready.enter_context(open_asked(asked))
-        found = stack.enter_context(open_source(source))
+        played = open_sources(urls, realtime=realtime)
         files = _open_files(stack, stop, json_file=json_file, show=show)
         power = stack.enter_context(PowerSampler(SysRoot(root)))
-        capture = stack.enter_context(Capture(found))
+        stack.enter_context(played)
         options = LoopOptions(read_power=power.read, top_k=top_k, seconds=seconds, stop=stop)
         text = sys.stderr if json_file == "-" else sys.stdout
         try:
-            summary = _classify(capture, opened, contract, files, text, options)
+            summary = _classify(played, opened, contract, files, text, options)
         except EngineLostError as error:
             if engine != AUTO or opened.info.name != TENSORRT:
                 raise
             ready.close()
             opened, contract = ready.enter_context(open_on_cpu(asked, error))
-            summary = _classify(capture, opened, contract, files, text, options)
+            summary = _classify(played, opened, contract, files, text, options)
     if summary.lost is not None:
         raise summary.lost
 
 
 def _classify(
-    capture: Capture,
+    played: RoundRobin,
     engine: Engine,
     contract: Contract,
     files: list[Sink],
@@ -108,9 +127,11 @@ def _classify(
     """Run the loop under its title, and print its summary."""
     from edge.loop import run_loop
 
-    title = f"{capture.source.info.name} · {contract.name} · {engine.info.name}"
+    names = [capture.name for capture in played.captures]
+    what = names[0] if len(names) == 1 else f"{len(names)} sources"
+    title = f"{what} · {contract.name} · {engine.info.name}"
     with closing(_open_text(text, title, options.top_k)) as live:
-        summary = run_loop(capture, engine, contract, [*files, live], options)
+        summary = run_loop(played, engine, contract, [*files, live], options)
     click.echo(summary_text(summary, title), file=text)
     return summary
 
@@ -160,7 +181,13 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 
 def summary_text(summary: Summary, title: str) -> str:
     """Give the lines that a run ends with."""
-    from edge.sinks.text import STAGE_TITLES, counts_text, power_text
+    from edge.sinks.text import (
+        STAGE_TITLES,
+        counts_text,
+        power_text,
+        source_counts_text,
+        state_text,
+    )
 
     final = summary.final
     lines = [
@@ -172,6 +199,12 @@ def summary_text(summary: Summary, title: str) -> str:
         figures = f"{stage.p50_ms:8.2f} {stage.p90_ms:8.2f} {stage.p99_ms:8.2f}"
         lines.append(f"    {STAGE_TITLES[name]:12}{figures}")
     lines.append(f"  power {power_text(final.power)}")
+    if len(final.sources) > 1:
+        lines += [
+            f"  {source.name}: {state_text(source)}; {source_counts_text(source)},"
+            f" end to end p50 {source.age.p50_ms:.2f} p99 {source.age.p99_ms:.2f} ms"
+            for source in final.sources
+        ]
     lines += [
         f"  {seen.what}: {seen.label} in {seen.share:.0%} of {seen.frames} frames"
         for seen in summary.seen

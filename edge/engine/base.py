@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from edge.errors import InputError, MissingExtraError
-from edge.model.fold import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge.model.onnx_file import Model
+
+
+Aim: TypeAlias = Literal["latency", "throughput"]
+"""What an engine spends its cores on: one frame soon, or many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,16 @@ class EngineInfo:
         device: what it runs on, for a person.
         precision: "int8" or "fp32".
         slots: how many frames can be in flight.
+        aim: see `Aim`.
+        batch: most pictures that go through the network at once.
     """
 
     name: str
     device: str
     precision: str
     slots: int
+    aim: Aim = "latency"
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +63,7 @@ class Scores:
 
     Attributes:
         values: float32, (classes,); the caller's own copy.
-        infer_ns: from the start of the network to its scores.
+        infer_ns: from the start of the network to its scores; a whole batch's for each picture.
     """
 
     values: npt.NDArray[np.float32]
@@ -67,6 +75,9 @@ class Engine(Protocol):
 
     Frames go through in order: `acquire` a slot, fill its pixels, `submit` it, and `collect` the
     scores of the oldest submitted slot. No more than `info.slots` may be in flight.
+
+    Up to `info.batch` slots may go in one `submit`. However few they are, they take the place of a
+    whole batch, so no more than `info.slots // info.batch` submissions may be in flight.
     """
 
     @property
@@ -76,8 +87,13 @@ class Engine(Protocol):
     def acquire(self) -> Slot:
         """Give a free slot. At most `info.slots` are out at once."""
 
-    def submit(self, slot: Slot) -> None:
-        """Start the network on a filled slot; returns without waiting where it can."""
+    def submit(self, *slots: Slot) -> None:
+        """Start the network on filled slots; returns without waiting where it can.
+
+        Args:
+            slots: 1 to `info.batch`, which were acquired one after the other. One that was acquired
+                behind them for the same batch is void: its place goes with theirs.
+        """
 
     def collect(self) -> Scores:
         """Wait for the oldest submitted slot, free it and give its scores.
@@ -105,44 +121,53 @@ AUTO_ORDER = ("openvino", "onnxruntime")
 """What `auto` tries, best first."""
 
 
+_SLOW = re.compile(r"null:(\d{1,5}(?:\.\d+)?)")
+
+
 @contextmanager
-def open_engine(name: str, model: Model) -> Iterator[Engine]:
+def open_engine(name: str, model: Model, aim: Aim = "latency") -> Iterator[Engine]:
     """Open an engine for the length of a `with` block.
 
     Args:
-        name: a key of `ENGINES`, or "auto".
+        name: a key of `ENGINES`, or "auto"; "null:20" is a null engine that takes 20 ms a frame.
         model: with the preprocessing inside or not; it is folded in here.
+        aim: an engine that knows no difference takes either.
 
     Raises:
         InputError: no engine has this name.
         UnavailableError: this machine lacks what the engine needs.
         ModelError: the engine cannot run this network.
     """
-    engine = _make_first(AUTO_ORDER if name == AUTO else (name,), fold(model))
+    from edge.model.fold import fold  # brings ONNX, which a network kept on disk does without
+
+    engine = _make_first(AUTO_ORDER if name == AUTO else (name,), fold(model), aim)
     try:
         yield engine
     finally:
         engine.close()
 
 
-def _make_first(names: tuple[str, ...], model: Model) -> Engine:
+def _make_first(names: tuple[str, ...], model: Model, aim: Aim) -> Engine:
     first, *others = names
     try:
-        return _make(first, model)
+        return _make(first, model, aim)
     except MissingExtraError:
         if not others:
             raise
-    return _make_first(tuple(others), model)
+    return _make_first(tuple(others), model, aim)
 
 
-def _make(name: str, model: Model) -> Engine:
+def _make(name: str, model: Model, aim: Aim) -> Engine:
+    slow = _SLOW.fullmatch(name)
+    delay = {"delay_ms": float(slow[1])} if slow else {}
+    name = "null" if slow else name
     if name not in ENGINES:
         raise InputError(
             f"{name}: no such engine", hint=f"Use one of: {AUTO}, {TENSORRT}, {', '.join(ENGINES)}"
         )
     module, attribute = ENGINES[name].split(":")
     try:
-        engine: Engine = getattr(import_module(module), attribute)(model)
+        engine: Engine = getattr(import_module(module), attribute)(model, aim, **delay)
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or name, extra=name) from error
     return engine

@@ -11,6 +11,7 @@ from edge.engine.base import EngineInfo, Scores, Slot
 from edge.errors import EngineLostError, ModelError
 
 if TYPE_CHECKING:
+    from edge.engine.base import Aim
     from edge.model.onnx_file import Model
 
 QUIET = 3
@@ -26,12 +27,13 @@ class ONNXRuntimeEngine:
 
     Args:
         model: with uint8 pixels as its input.
+        aim: changes nothing.
 
     Raises:
         ModelError: ONNX Runtime does not take this network.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, aim: Aim = "latency") -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -55,14 +57,16 @@ class ONNXRuntimeEngine:
             device="CPU",
             precision="int8" if model.is_int8 else "fp32",
             slots=1,
+            aim=aim,
         )
 
     def acquire(self) -> Slot:
         """Give the one slot."""
         return self._slot
 
-    def submit(self, slot: Slot) -> None:
-        """Do nothing yet: this engine works when its scores are asked for."""
+    def submit(self, *slots: Slot) -> None:
+        """Take the one slot; the network runs when its scores are asked for."""
+        (_,) = slots
 
     def collect(self) -> Scores:
         """Run the network."""

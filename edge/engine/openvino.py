@@ -1,26 +1,36 @@
-"""The embedded CPU engine: OpenVINO, two requests in flight, input written in place."""
+"""The embedded CPU engine: OpenVINO, requests in flight, input written in place."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.engine.base import EngineInfo, Scores, Slot
-from edge.engine.raised import raise_lowered
-from edge.engine.unsigned import with_unsigned_activations
 from edge.errors import EngineLostError, ModelError
 
 if TYPE_CHECKING:
+    from edge.engine.base import Aim
     from edge.model.onnx_file import Model
 
-SLOTS = 2
+DEVICE = "CPU"
+
+LATENCY_SLOTS = 2
+"""One is filled while the other runs."""
 
 
 def openvino_form(model: Model) -> Model:
     """Give a network in the form whose integers OpenVINO computes right, and fast."""
-    return with_unsigned_activations(raise_lowered(model)) if model.is_int8 else model
+    from edge.engine.hoisted import with_hoisted_quantizers
+    from edge.engine.raised import raise_lowered
+    from edge.engine.unsigned import with_unsigned_activations
+
+    if not model.is_int8:
+        return model
+    return with_unsigned_activations(with_hoisted_quantizers(raise_lowered(model)))
 
 
 class OpenVINOEngine:
@@ -28,30 +38,58 @@ class OpenVINOEngine:
 
     Args:
         model: with uint8 pixels as its input.
+        aim: one stream with all cores, or one stream a core.
 
     Raises:
         ModelError: OpenVINO does not take this network.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, aim: Aim = "latency") -> None:
         import openvino
 
         core = openvino.Core()
-        options = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",  # not bfloat16 where the CPU has it
-            "ENABLE_CPU_PINNING": False,  # the capture thread wants a core too
-        }
         try:
             compiled = core.compile_model(
-                core.read_model(openvino_form(model).to_bytes()), "CPU", options
+                core.read_model(openvino_form(model).to_bytes()), DEVICE, _options(aim)
             )
         except RuntimeError as error:
             raise ModelError(
                 f"{model.contract.name}: OpenVINO cannot run this network ({_reason(error)})",
                 hint="Try --engine onnxruntime",
             ) from error
-        self._requests: list[Any] = [compiled.create_infer_request() for _ in range(SLOTS)]
+        self._start(core, compiled, "int8" if model.is_int8 else "fp32", aim)
+
+    @classmethod
+    def restore(cls, exported: bytes, precision: str, aim: Aim) -> OpenVINOEngine:
+        """Open what `export` gave for the same aim, without compiling it again.
+
+        Raises:
+            ModelError: OpenVINO does not take it.
+        """
+        import openvino
+
+        core = openvino.Core()
+        try:
+            compiled = core.import_model(BytesIO(exported), DEVICE, _options(aim))
+        except RuntimeError as error:
+            raise ModelError(
+                f"a network kept by OpenVINO cannot be opened ({_reason(error)})",
+                hint="Delete it, so that it is compiled again",
+            ) from error
+        engine = cls.__new__(cls)
+        engine._start(core, compiled, precision, aim)  # noqa: SLF001 - the class's own
+        return engine
+
+    def export(self) -> bytes:
+        """Give the compiled network for `restore`, on this kind of CPU and this OpenVINO."""
+        exported = BytesIO()
+        self._compiled.export_model(exported)
+        return exported.getvalue()
+
+    def _start(self, core: Any, compiled: Any, precision: str, aim: Aim) -> None:  # noqa: ANN401 - OpenVINO's classes are not loaded yet
+        slots = LATENCY_SLOTS if aim == "latency" else compiled.get_property("NUM_STREAMS") + 1
+        self._compiled = compiled
+        self._requests: list[Any] = [compiled.create_infer_request() for _ in range(slots)]
         self._slots = [
             Slot(index, request.get_input_tensor().data[0])
             for index, request in enumerate(self._requests)
@@ -62,17 +100,19 @@ class OpenVINOEngine:
         self._running: deque[Slot] = deque()
         self.info = EngineInfo(
             name="openvino",
-            device=str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip(),
-            precision="int8" if model.is_int8 else "fp32",
-            slots=SLOTS,
+            device=str(core.get_property(DEVICE, "FULL_DEVICE_NAME")).strip(),
+            precision=precision,
+            slots=slots,
+            aim=aim,
         )
 
     def acquire(self) -> Slot:
         """Give a free slot."""
         return self._free.popleft()
 
-    def submit(self, slot: Slot) -> None:
-        """Start the network in OpenVINO's own threads."""
+    def submit(self, *slots: Slot) -> None:
+        """Start the network on one slot in OpenVINO's own threads."""
+        (slot,) = slots
         self._requests[slot.index].start_async()
         self._running.append(slot)
 
@@ -98,6 +138,31 @@ class OpenVINOEngine:
         self._free.clear()
         self._slots.clear()
         self._requests.clear()
+        self._compiled = None
+
+
+def describe_runtime() -> str:
+    """Name the OpenVINO and the CPU, other ones of which may want another network."""
+    import openvino
+
+    core = openvino.Core()
+    abilities = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return f"{openvino.__version__} {core.get_property(DEVICE, 'FULL_DEVICE_NAME')} {abilities}"
+
+
+def _options(aim: Aim) -> dict[str, Any]:
+    """Spend the cores on one frame, or give each a frame of its own."""
+    cores = len(os.sched_getaffinity(0))
+    threads = (
+        {"PERFORMANCE_HINT": "LATENCY"}
+        if aim == "latency"
+        else {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores}
+    )
+    return {
+        **threads,
+        "INFERENCE_PRECISION_HINT": "f32",  # not bfloat16 where the CPU has it
+        "ENABLE_CPU_PINNING": False,  # the capture thread wants a core too
+    }
 
 
 def _reason(error: RuntimeError) -> str:

@@ -61,8 +61,9 @@ def classify_all(
     """
     rows = []
     in_flight = 0
+    depth = engine.info.slots // engine.info.batch
     for place in range(len(pictures)) if order is None else order:
-        if in_flight == engine.info.slots:
+        if in_flight == depth:
             rows.append(engine.collect().values)
             in_flight -= 1
         slot = engine.acquire()

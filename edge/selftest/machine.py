@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import threading
 import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from edge.board import Board, detect_board
 from edge.camera.base import open_source
 from edge.camera.capture import Capture
+from edge.camera.round_robin import RoundRobin
 from edge.errors import CheckFailedError, MissingExtraError, UnavailableError
 from edge.image import to_pixels
 from edge.loop import LoopOptions, run_loop
@@ -74,16 +76,17 @@ def check_demo(opener: Opener) -> str | Unavailable:
     Raises:
         EdgeError: something on the way failed, or the answer is another one.
     """
+    changed = threading.Condition()
     try:
         with (
             opener() as (engine, contract),
             open_source(DEMO) as source,
-            Capture(source) as capture,
+            RoundRobin([Capture(source, changed=changed)], changed) as sources,
         ):
             options = LoopOptions(
                 read_power=lambda: Unavailable("not asked for"), seconds=DEMO_SECONDS
             )
-            summary = run_loop(capture, engine, contract, [], options)
+            summary = run_loop(sources, engine, contract, [], options)
     except MissingExtraError as error:
         return Unavailable(str(error))
     seen = summary.seen[0] if summary.seen else None

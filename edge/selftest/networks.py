@@ -212,7 +212,7 @@ class Workshop:
             require_int8=variant.precision == "int8" and not variant.calibrator,
             root=self.root,
         )
-        sidecar = build_plan(model, pictures, path, options)
+        sidecar = build_plan(model, pictures, path, options).sidecar
         board = detect_board(self.root)
         name = board.module if board else None
         return lambda: open_plan(path, board=name, model_sha256=model.sha256()), _built(sidecar)

@@ -1,13 +1,13 @@
-"""One plain line a second, for logs and pipes."""
+"""One plain line a second for each source, for logs and pipes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
-from edge.sinks.text import counts_text, top_text
+from edge.sinks.text import source_counts_text, state_text, top_text
 
 if TYPE_CHECKING:
-    from edge.record import FrameRecord, Snapshot
+    from edge.record import FrameRecord, Snapshot, SourceStatus
 
 EVERY_S = 1.0
 
@@ -27,17 +27,26 @@ class LinesSink:
         """Wait for the snapshot."""
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
-        """Print one line when a second has gone by."""
+        """Print when a second has gone by."""
         if snapshot.elapsed_s < self._next_s or snapshot.latest is None:
             return
         self._next_s = float(int(snapshot.elapsed_s)) + EVERY_S
-        age = snapshot.stages["end_to_end"]
-        self._stream.write(
-            f"{snapshot.elapsed_s:6.1f} s  {snapshot.fps:6.1f} fps  {top_text(snapshot)}"
-            f"  end to end p50 {age.p50_ms:.1f} p90 {age.p90_ms:.1f} p99 {age.p99_ms:.1f} ms"
-            f"  {counts_text(snapshot)}\n"
-        )
+        several = len(snapshot.sources) > 1
+        for source in snapshot.sources:
+            name = f"{source.name}  " if several else ""
+            self._stream.write(f"{snapshot.elapsed_s:6.1f} s  {name}{_state(source)}\n")
         self._stream.flush()
 
     def close(self) -> None:
         """Leave the stream to its owner."""
+
+
+def _state(source: SourceStatus) -> str:
+    if source.problem:
+        return f"{state_text(source)}  {source_counts_text(source)}"
+    age = source.age
+    return (
+        f"{source.fps:6.1f} fps  {top_text(source.latest)}"
+        f"  end to end p50 {age.p50_ms:.1f} p90 {age.p90_ms:.1f} p99 {age.p99_ms:.1f} ms"
+        f"  {source_counts_text(source)}"
+    )

@@ -10,16 +10,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge.sinks.text import STAGE_TITLES, counts_text, power_text
+from edge.sinks.text import STAGE_TITLES, counts_text, power_text, state_text, top_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console, RenderableType
 
-    from edge.record import FrameRecord, Percentiles, Snapshot
+    from edge.record import FrameRecord, Percentiles, Snapshot, SourceStatus
 
 WIDE_COLUMNS = 84
 LABEL_COLUMNS = 18
 BAR_COLUMNS = 24
+SEES_COLUMNS = {True: 24, False: 16}
 EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
@@ -65,11 +68,50 @@ def stages_table(stages: dict[str, Percentiles]) -> Table:
     return table
 
 
+STATE_STYLES = {
+    "connecting": "yellow",
+    "live": "green",
+    "stalled": "yellow",
+    "reconnecting": "yellow",
+    "ended": "dim",
+    "lost": "red",
+}
+
+
+def sources_table(sources: Sequence[SourceStatus], *, is_wide: bool) -> Table:
+    """Draw one line a source, and below it why it is not live."""
+    table = Table.grid(padding=(0, 2), expand=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column(no_wrap=True)
+    table.add_column(width=SEES_COLUMNS[is_wide], no_wrap=True, overflow="ellipsis")
+    figures = ["fps", "p50 ms", "p99 ms", "dropped"] if is_wide else ["fps"]
+    for _ in figures:
+        table.add_column(justify="right", no_wrap=True)
+    table.add_row(*(Text(head, style="dim") for head in ("source", "", "sees", *figures)))
+    for source in sources:
+        age, dropped = source.age, str(source.counts.dropped)
+        all_figures = [f"{source.fps:.1f}", f"{age.p50_ms:.2f}", f"{age.p99_ms:.2f}", dropped]
+        state = Text(source.state, style=STATE_STYLES[source.state])
+        sees = Text(top_text(source.latest))
+        table.add_row(Text(source.name), state, sees, *all_figures[: len(figures)])
+    return table
+
+
+def problems_text(sources: Sequence[SourceStatus]) -> Text:
+    """Say of each source that is not live why."""
+    lines = [f"{source.name}: {state_text(source)}" for source in sources if source.problem]
+    return Text("\n".join(lines), style="yellow")
+
+
 def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> RenderableType:
     """Draw the whole panel for a terminal of so many columns."""
-    guesses = guesses_table(snapshot, rows)
     stages = stages_table(dict(snapshot.stages))
-    if columns >= WIDE_COLUMNS:
+    several = len(snapshot.sources) > 1
+    if several:
+        guesses: Table = sources_table(snapshot.sources, is_wide=columns >= WIDE_COLUMNS)
+    else:
+        guesses = guesses_table(snapshot, rows)
+    if columns >= WIDE_COLUMNS and not several:
         side_by_side = Table.grid(padding=(0, 3))
         side_by_side.add_row(guesses, stages)
         middle: RenderableType = side_by_side
@@ -80,8 +122,9 @@ def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> Re
         f"   {snapshot.elapsed_s:.0f} s"
     )  # fmt: skip
     power = Text(f"power {power_text(snapshot.power)}", style="dim")
+    problems = problems_text(snapshot.sources)
     return Panel(
-        Group(middle, Text(), rate, power),
+        Group(middle, Text(), *([problems, Text()] if problems else []), rate, power),
         title=Text(title),
         title_align="left",
         border_style="cyan",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edge.record import PowerReading, Unavailable
 
 if TYPE_CHECKING:
-    from edge.record import Snapshot
+    from edge.record import FrameRecord, Snapshot, SourceStatus
 
 STAGE_TITLES = {
     "capture": "capture",
@@ -28,15 +28,48 @@ def power_text(power: PowerReading | Unavailable) -> str:
     )
 
 
+ODD = {
+    "unreadable": ("unreadable", "unreadable"),
+    "duplicates": ("duplicate", "duplicates"),
+    "out_of_order": ("out of order", "out of order"),
+    "stalls": ("stall", "stalls"),
+    "reconnects": ("reconnect", "reconnects"),
+}
+"""What is told of a source only where it happened: field of `SourceCounts`, one and many."""
+
+
 def counts_text(snapshot: Snapshot) -> str:
-    """Say how many frames were classified, dropped and unreadable."""
-    text = f"{snapshot.frames} frames, {snapshot.dropped} dropped"
-    return f"{text}, {snapshot.unreadable} unreadable" if snapshot.unreadable else text
+    """Say what befell the frames of all sources together."""
+    totals = dict.fromkeys(ODD, 0)
+    for source in snapshot.sources:
+        for name in ODD:
+            totals[name] += getattr(source.counts, name)
+    totals["unreadable"] = snapshot.unreadable
+    return _counts(snapshot.frames, snapshot.dropped, totals)
 
 
-def top_text(snapshot: Snapshot) -> str:
-    """Say the newest frame's best guess."""
-    if snapshot.latest is None or not snapshot.latest.result.top:
+def source_counts_text(source: SourceStatus) -> str:
+    """Say what befell the frames of one source."""
+    return _counts(
+        source.frames, source.counts.dropped, {name: getattr(source.counts, name) for name in ODD}
+    )
+
+
+def _counts(frames: int, dropped: int, odd: dict[str, int]) -> str:
+    words = [f"{frames} frames", f"{dropped} dropped"]
+    words += [f"{odd[name]} {one if odd[name] == 1 else many}" for name, (one, many) in ODD.items()
+              if odd[name]]  # fmt: skip
+    return ", ".join(words)
+
+
+def state_text(source: SourceStatus) -> str:
+    """Say where a source is and, where it is not live, why."""
+    return f"{source.state}: {source.problem}" if source.problem else source.state
+
+
+def top_text(latest: FrameRecord | None) -> str:
+    """Say a frame's best guess."""
+    if latest is None or not latest.result.top:
         return "no frame yet"
-    best = snapshot.latest.result.top[0]
+    best = latest.result.top[0]
     return f"{best.label} {best.p:.1%}"

@@ -1,4 +1,4 @@
-"""A window with the picture and its guesses over it, for a machine with a screen."""
+"""A window a source, with its picture and its guesses, for a machine with a screen."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def _can_open_window() -> bool:
 
 
 class WindowSink:
-    """Shows every classified frame; Q, Escape or closing the window ends the run.
+    """Shows every classified frame; Q, Escape or closing a window ends the run.
 
     Args:
-        title: of the window.
-        stop: set when the person closes the window.
+        title: what the windows' titles begin with.
+        stop: set when the person closes a window.
 
     Raises:
         UnavailableError: there is no screen, or OpenCV was built without windows.
@@ -68,13 +68,17 @@ class WindowSink:
         os.environ.setdefault("QT_LOGGING_RULES", "*.warning=false")  # it misses its own fonts
         self._title = title
         self._stop = stop
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+        self._opened: set[str] = set()
 
     def take_record(self, record: FrameRecord) -> None:
         """Show the picture and look at the keyboard."""
-        cv2.imshow(self._title, draw_overlay(record))
+        window = f"{self._title} {record.frame.source}"
+        if window not in self._opened:
+            cv2.namedWindow(window, cv2.WINDOW_NORMAL)
+            self._opened.add(window)
+        cv2.imshow(window, draw_overlay(record))
         key = cv2.pollKey()
-        closed = cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) < 1
+        closed = cv2.getWindowProperty(window, cv2.WND_PROP_VISIBLE) < 1
         if closed or key in {ESCAPE, QUIT}:
             self._stop.set()
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge.camera.demo import FRAMES_EACH, DemoSource, list_photographs, photograph_path
+from edge.camera.url import parse_source
 
 SAY = """
 from edge.camera.base import open_source
@@ -26,7 +27,7 @@ except EdgeError as error:
 @pytest.fixture(scope="module")
 def views() -> list[list[np.ndarray]]:
     """Give every view of every photograph, drawn without waiting for its time."""
-    source = DemoSource("demo")
+    source = DemoSource(parse_source("demo"))
     return [
         [source._view(number, step / FRAMES_EACH) for step in range(0, FRAMES_EACH, 10)]
         for number in range(len(list_photographs()))
@@ -44,7 +45,7 @@ def test_manifest_names_three_photographs_with_hash_and_licence():
 
 
 def test_demo_stamps_its_frames_30_times_a_second():
-    source = DemoSource("demo")
+    source = DemoSource(parse_source("demo"))
     stamps_ns = [source.read().captured_ns for _ in range(4)]
     for number, stamp_ns in enumerate(stamps_ns):
         assert stamp_ns - source._first_ns >= number * 1_000_000_000 // 30
@@ -53,7 +54,7 @@ def test_demo_stamps_its_frames_30_times_a_second():
 
 
 def test_demo_names_the_photograph_of_each_frame():
-    source = DemoSource("demo")
+    source = DemoSource(parse_source("demo"))
     source._seq = FRAMES_EACH - 1  # its start lies far back, so nothing waits
     files = [source.read().file for _ in range(2)]
     source._seq = 3 * FRAMES_EACH
@@ -62,7 +63,7 @@ def test_demo_names_the_photograph_of_each_frame():
 
 
 def test_view_has_the_stated_size(views):
-    width, height = DemoSource("demo").info.size
+    width, height = DemoSource(parse_source("demo")).info.size
     assert {view.shape for turn in views for view in turn} == {(height, width, 3)}
 
 
@@ -81,7 +82,7 @@ def test_view_is_a_part_of_the_photograph_and_not_its_edge(views):
 
 
 def test_view_is_the_same_each_time(views):
-    again = DemoSource("demo")
+    again = DemoSource(parse_source("demo"))
     for number, turn in enumerate(views):
         for step, view in enumerate(turn):
             assert np.array_equal(again._view(number, step * 10 / FRAMES_EACH), view)

@@ -72,8 +72,8 @@ def test_version_is_printed(edge):
     ("words", "said"),
     [
         (["nonsense"], "No such command 'nonsense'"),
-        (["run"], "Missing argument 'SOURCE'"),
-        (["run", "--debug"], "Missing argument 'SOURCE'"),
+        (["run"], "Missing argument 'SOURCE...'"),
+        (["run", "--debug"], "Missing argument 'SOURCE...'"),
         (["run", "demo", "--nonsense"], "No such option"),
         (["run", "demo", "--seconds", "0"], "0.0 is not in the range"),
         (["run", "demo", "--seconds", "long"], "'long' is not a valid float"),
@@ -111,9 +111,9 @@ def test_verbose_says_which_picture_was_skipped(edge, picture_folder):
 def in_broken_edge(words):
     """Run the command line in a program of its own that has a bug."""
     script = (
-        "import sys, edge.camera.base as base\n"
+        "import sys, edge.camera.url as url\n"
         "def broken(name): raise RuntimeError('wires crossed')\n"
-        "base.source_kind = broken\n"
+        "url.parse_source = broken\n"
         "from edge.cli import main\n"
         "sys.argv = ['edge', *sys.argv[1:]]\n"
         "main()\n"

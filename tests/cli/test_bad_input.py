@@ -13,7 +13,10 @@ from edge.engine.base import ENGINES
 from edge.model.onnx_file import save_model
 
 LIMIT_BYTES = 10_000
-NO_SOURCE = "no such source. Give demo, a camera (0 or /dev/video0), a video, a picture or a folder"
+NO_SOURCE = (
+    "no such source. Give demo, a camera (0, csi://0, rtsp://, http://), a video, a picture or a"
+    " folder"
+)
 NO_PICTURE = "not a picture, or a damaged one. Give a JPEG, PNG, WebP or BMP file"
 NO_VIDEO = "not a video, or a truncated one. Play it elsewhere, or copy it again"
 NO_ONNX = "not an ONNX model, or a truncated one. Give a whole .onnx file"
@@ -28,6 +31,7 @@ NO_CALIB = (
     " or a text file that lists them"
 )
 NO_TABLE = "is no calibration table. Move it away, or give another one with --table"
+NO_QUANTISING = "--table: only where edge quantises the model itself. Leave it away"
 OTHER_FILE = "is another file than the one that was listed. Get that file again, or take the hash"
 RANK = "input has rank 3, rank 4 is wanted. Export an image classifier"
 UNKNOWN_OP = "unknown operator Frobnicate. Export the model with standard ONNX operators"
@@ -45,7 +49,7 @@ BAD = {
     "run /dev/null": f"/dev/null: {NO_VIDEO}",
     "run empty": "empty: holds no picture. Put JPEG or PNG files there, or name another folder",
     "run spoiled": "spoiled: none of its 3 pictures can be decoded."
-    " Check that the files are whole JPEG or PNG pictures",
+    " Check that the files are whole pictures",
     "run 77": NO_CAMERA,
     "run good --model absent.onnx": f"absent.onnx: {NO_FILE}",
     "run good --model squeezenet9": "squeezenet9: no such model file or name."
@@ -82,6 +86,15 @@ BAD = {
     "quantize small.onnx --calib hashes.txt -o out.onnx": f"hashes.txt, line 2: good/1.png:"
     f" {OTHER_FILE} out of the line",
     "build small.onnx --calib absent -o out.plan": f"absent: no such folder or list. {NO_CALIB}",
+    "build small.onnx --calib good -o out.plan --table absent": f"absent: {NO_FILE}",
+    "build small.onnx --calib good -o out.plan --table text.jpg": f"text.jpg: {NO_TABLE}",
+    "build small.onnx --calib good -o foreign.plan": f"foreign.calib.json: {NO_TABLE}",
+    "build small.onnx --calib good -o taken.plan": f"taken.calib.json: {IS_FOLDER}",
+    "build small.onnx -o out.plan --table absent": "small: is fp32, INT8 wants pictures to"
+    " calibrate on. Give --calib FOLDER, or a model of edge quantize",
+    "build small.onnx --precision fp16 -o out.plan --table absent": NO_QUANTISING,
+    "build squeezenet8-int8 -o out.plan --table absent": NO_QUANTISING,
+    "build small.onnx --calib good --calibrator -o out.plan --table absent": NO_QUANTISING,
     "quantize small.onnx --calib good -o no/out.onnx": f"no/out.onnx: {NO_FILE}",
     "quantize small.onnx --calib good -o empty": f"empty: {IS_FOLDER}",
     "quantize small.onnx --calib good -o out.onnx --table absent": f"absent: {NO_FILE}",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 
-from samples import make_record, make_snapshot
+from samples import make_record, make_snapshot, make_status
 
+from edge.record import SourceCounts
 from edge.sinks.lines import LinesSink
 
 
@@ -31,7 +32,8 @@ def test_lines_do_not_hurry_after_a_pause():
 
 
 def test_line_says_rate_guess_latency_and_counts():
-    (line,) = lines_of(1.0, unreadable=3)
+    source = make_status(counts=SourceCounts(dropped=4, unreadable=3))
+    (line,) = lines_of(1.0, sources=(source,))
     assert line == (
         "   1.0 s    29.9 fps  apple 75.0%  end to end p50 5.2 p90 6.5 p99 21.8 ms"
         "  75 frames, 4 dropped, 3 unreadable"
@@ -40,3 +42,12 @@ def test_line_says_rate_guess_latency_and_counts():
 
 def test_line_waits_for_the_first_frame():
     assert lines_of(1.0, 2.0, latest=None) == []
+
+
+def test_each_of_several_sources_has_its_line_and_says_why_it_is_not_live():
+    away = make_status(
+        "rtsp://cam/live", state="reconnecting", problem="connection refused", latest=None, fps=0.0
+    )
+    lines = lines_of(1.0, sources=(make_status("/dev/video0"), away))
+    assert [line.split()[2] for line in lines] == ["/dev/video0", "rtsp://cam/live"]
+    assert lines[1].endswith("reconnecting: connection refused  75 frames, 4 dropped")

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from samples import make_record, make_snapshot
+from samples import make_record, make_snapshot, make_status
 
 from edge.record import PowerReading
 from edge.sinks.panel import PanelSink, bar_text, draw_panel
@@ -85,3 +85,27 @@ def test_panel_sink_redraws_in_place_and_gives_the_terminal_back():
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1, "cursor hidden, then shown"
     console.print("after")
     assert stream.getvalue().endswith("after\n")
+
+
+CAMERAS = (
+    make_status("/dev/video0"),
+    make_status("rtsp://cam.local/live", state="stalled", problem="no frame for 3 s"),
+    make_status(
+        "http://" + "x" * 80, state="connecting", problem="refused", latest=None, size=None
+    ),
+)
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, 84, 83])
+def test_panel_has_a_line_for_each_of_several_sources(width):
+    lines = shown(width, sources=CAMERAS)
+    assert {cell_len(line) for line in lines} == {width}
+    text = "\n".join(lines)
+    for words in ("/dev/video0", "live", "stalled", "connecting", "no frame yet", "apple 75.0%",
+                  "no frame for 3 s", "refused", "29.9 fps"):  # fmt: skip
+        assert words in text
+
+
+def test_panel_says_why_its_only_source_is_not_live():
+    source = make_status(state="reconnecting", problem="connection refused")
+    assert "reconnecting: connection refused" in "\n".join(shown(100, sources=(source,)))
