@@ -30,6 +30,7 @@ import re
 import shlex
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -45,6 +46,7 @@ import numpy as np
 from edge import __version__
 from edge.camera.base import open_source
 from edge.camera.capture import Capture
+from edge.camera.round_robin import RoundRobin
 from edge.engine.cuda import Device, describe_gpu, used_memory_bytes
 from edge.engine.plan import Flags
 from edge.engine.tensorrt import TensorRTEngine
@@ -104,8 +106,9 @@ class EchoSession:
         self._call("cuModuleLoadData", ctypes.byref(self._module), ECHO.read_bytes())
         self._call("cuModuleGetFunction", ctypes.byref(self._echo), self._module, b"echo")
 
-    def enqueue(self, pixels: int, scores: int, stream: int) -> None:
-        """Queue the kernel, which gets copies of its parameters."""
+    def enqueue(self, pixels: int, scores: int, count: int, stream: int) -> None:
+        """Queue the kernel for one picture, which gets copies of its parameters."""
+        del count  # one: its sidecar names no batch
         pointers = ctypes.c_uint64(pixels), ctypes.c_uint64(scores)
         given = (*pointers, ctypes.c_uint32(VALUES), ctypes.c_uint32(self._wait_cycles))
         addresses = (ctypes.c_void_p * len(given))(*map(ctypes.addressof, given))
@@ -205,8 +208,11 @@ def check_loop(_: Namespace) -> Answer:
             fitter.fit(picture, pixels)
             scores = pixels.reshape(-1)[:VALUES].astype(np.float32)
             wanted.append(classify(scores, CONTRACT.labels, VALUES, are_logits=False))
-        with closing(open_echo()) as echo, open_source(folder) as source, Capture(source) as frames:
-            run_loop(frames, echo, CONTRACT, [sink], options)
+        changed = threading.Condition()
+        with closing(open_echo()) as echo, open_source(folder) as source:
+            captures = [Capture(source, changed=changed)]
+            with RoundRobin(captures, changed) as frames:
+                run_loop(frames, echo, CONTRACT, [sink], options)
     right = sum(one == other for one, other in zip(found, wanted, strict=False))
     return right == len(found) == len(set(wanted)) == PICTURES, (
         f"{PICTURES} pictures, {len(set(wanted))} of them different; {len(found)} answers,"
@@ -255,7 +261,8 @@ def read_memory() -> tuple[int, int]:
 def measure_times(frames: int) -> dict[str, list[int]]:
     """Time whole frames, one in flight, in turns with their copies alone: wall time in ns."""
     with closing(open_echo(wait_cycles=0)) as engine, closing(Device()) as device:
-        pixels, scores = device.allocate(SHAPE, np.uint8), device.allocate((VALUES,), np.float32)
+        pixels = device.allocate((1, *SHAPE), np.uint8)
+        scores = device.allocate((1, VALUES), np.float32)
 
         def pass_frame() -> None:
             engine.submit(engine.acquire())
@@ -263,8 +270,8 @@ def measure_times(frames: int) -> dict[str, list[int]]:
 
         def copy() -> None:
             with device.current():
-                device.upload(pixels)
-                device.download(scores)
+                device.upload(pixels, 1)
+                device.download(scores, 1)
                 device.synchronize()
 
         calls = {"submit and collect": pass_frame, "the copies and a wait alone": copy}

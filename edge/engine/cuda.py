@@ -136,15 +136,15 @@ class Device:
             self._events.append(self._driver.Event(self._driver.event_flags.BLOCKING_SYNC))
         return self._events[-1]
 
-    def upload(self, buffer: Buffer) -> None:
-        """Queue the copy to the GPU, where one is needed."""
+    def upload(self, buffer: Buffer, rows: int) -> None:
+        """Queue the copy of the first rows to the GPU, where one is needed."""
         if buffer.copy is not None:
-            self._driver.memcpy_htod_async(buffer.copy, buffer.host, self._stream)
+            self._driver.memcpy_htod_async(buffer.copy, buffer.host[:rows], self._stream)
 
-    def download(self, buffer: Buffer) -> None:
-        """Queue the copy from the GPU, where one is needed."""
+    def download(self, buffer: Buffer, rows: int) -> None:
+        """Queue the copy of the first rows from the GPU, where one is needed."""
         if buffer.copy is not None:
-            self._driver.memcpy_dtoh_async(buffer.host, buffer.copy, self._stream)
+            self._driver.memcpy_dtoh_async(buffer.host[:rows], buffer.copy, self._stream)
 
     def record(self, event: Any) -> None:  # noqa: ANN401 - pycuda has no types
         """Queue the event: it happens when all that was queued before is done."""

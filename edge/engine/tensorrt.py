@@ -1,4 +1,4 @@
-"""The GPU engine: a plan with two slots of page-locked memory on one stream."""
+"""The GPU engine: a plan with two lanes of page-locked memory on one stream, a batch in each."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from edge.engine.plan import Machine, read_plan, read_sidecar
 from edge.engine.trt_api import load_tensorrt
 from edge.engine.trt_session import PlanSession
 from edge.errors import EdgeError, PlanMismatchError
+from edge.model.batch import Batch, parse_batch
 from edge.model.top_k import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edge.engine.base import Engine
+    from edge.engine.base import Aim, Engine
     from edge.engine.cuda import Buffer
     from edge.engine.plan import Sidecar
     from edge.model.contract import Contract
 
-SLOTS = 2
+LANES = 2
+"""One is filled while the GPU works on the other."""
 
 
 class Session(Protocol):
@@ -35,12 +37,13 @@ class Session(Protocol):
     values: int
     """How many float32 values it writes for a picture."""
 
-    def enqueue(self, pixels: int, scores: int, stream: int) -> None:
+    def enqueue(self, pixels: int, scores: int, count: int, stream: int) -> None:
         """Queue the network; returns at once.
 
         Args:
-            pixels: address on the GPU, uint8 (1, H, W, 3) BGR.
-            scores: address on the GPU, float32 (1, `values`).
+            pixels: address on the GPU, uint8 (`count`, H, W, 3) BGR.
+            scores: address on the GPU, float32 (`count`, `values`).
+            count: of pictures, which the plan's batch allows.
             stream: handle of the stream.
 
         Raises:
@@ -53,7 +56,7 @@ class Session(Protocol):
 
 @contextmanager
 def open_plan(
-    path: Path, *, board: str | None, model_sha256: str | None = None
+    path: Path, *, board: str | None, model_sha256: str | None = None, aim: Aim = "latency"
 ) -> Iterator[tuple[Engine, Contract]]:
     """Open a plan for the length of a `with` block, after its sidecar was checked.
 
@@ -61,6 +64,7 @@ def open_plan(
         path: of the plan.
         board: the name of this Jetson; None elsewhere.
         model_sha256: of the model that the plan should be of; None takes any.
+        aim: what the loop should keep in flight; the GPU does the same for both.
 
     Raises:
         InputError: there is no such plan, or its sidecar cannot be read.
@@ -75,8 +79,10 @@ def open_plan(
         machine = Machine(str(trt.__version__), board or gpu.name, gpu.compute_capability)
         sidecar, plan = read_plan(path, machine, model_sha256=model_sha256)
         with device.current():
-            session = PlanSession(trt, plan, sidecar.contract, sidecar.flags.dla_core)
-        opened = TensorRTEngine(session, device, sidecar)
+            session = PlanSession(
+                trt, plan, sidecar.contract, sidecar.flags.dla_core, _batch_of(sidecar)
+            )
+        opened = TensorRTEngine(session, device, sidecar, aim)
     except EdgeError:
         device.close()
         raise
@@ -86,9 +92,18 @@ def open_plan(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lane:
-    """What one slot owns."""
+    """What one batch owns.
 
-    slot: Slot
+    Attributes:
+        slots: the rows of `pixels`.
+        pixels: uint8, (batch, H, W, 3), BGR.
+        scores: float32, (batch, values).
+        started: before the network.
+        computed: behind it.
+        done: when the scores are on the host's side.
+    """
+
+    slots: tuple[Slot, ...]
     pixels: Buffer
     scores: Buffer
     started: Any
@@ -105,13 +120,16 @@ class TensorRTEngine:
         session: the network; closed with this engine.
         device: open; closed with this engine.
         sidecar: of the session's plan.
+        aim: what the loop should keep in flight.
 
     Raises:
         PlanMismatchError: the session gives another number of values than the sidecar says.
         UnavailableError: the GPU has no memory for the buffers.
     """
 
-    def __init__(self, session: Session, device: Device, sidecar: Sidecar) -> None:
+    def __init__(
+        self, session: Session, device: Device, sidecar: Sidecar, aim: Aim = "latency"
+    ) -> None:
         top_k = sidecar.flags.top_k
         self._classes = len(sidecar.contract.labels)
         self._picks = top_k is not None
@@ -123,41 +141,55 @@ class TensorRTEngine:
             )
         self._session = session
         self._device = device
+        batch = _batch_of(sidecar)
+        self._least, most = batch.least, batch.most
         self._lanes = [
-            _open_lane(index, device, sidecar.contract.input_hw, values) for index in range(SLOTS)
+            _open_lane(number * most, device, (most, *sidecar.contract.input_hw, 3), values)
+            for number in range(LANES)
         ]
-        self._free = deque(lane.slot for lane in self._lanes)
-        self._running: deque[_Lane] = deque()
+        self._free = deque(slot for lane in self._lanes for slot in lane.slots)
+        self._running: deque[tuple[_Lane, int]] = deque()
+        self._arrived: deque[Scores] = deque()
         self.info = EngineInfo(
-            name="tensorrt", device=device.gpu.name, precision=sidecar.precision, slots=SLOTS
+            name="tensorrt",
+            device=device.gpu.name,
+            precision=sidecar.precision,
+            slots=LANES * most,
+            aim=aim,
+            batch=most,
         )
 
     def acquire(self) -> Slot:
         """Give a free slot."""
         return self._free.popleft()
 
-    def submit(self, slot: Slot) -> None:
-        """Queue the copy in, the network and the copy out."""
-        lane, device = self._lanes[slot.index], self._device
+    def submit(self, *slots: Slot) -> None:
+        """Queue the copy in, the network and the copy out.
+
+        Fewer pictures than the plan takes are filled up with whatever the lane's next rows hold.
+        """
+        number, device = slots[0].index // self.info.batch, self._device
+        lane, filled = self._lanes[number], len(slots)
+        count = max(filled, self._least)
         with device.current():
-            device.upload(lane.pixels)
+            device.upload(lane.pixels, count)
             device.record(lane.started)
-            self._session.enqueue(lane.pixels.address, lane.scores.address, device.stream)
+            self._session.enqueue(lane.pixels.address, lane.scores.address, count, device.stream)
             device.record(lane.computed)
-            device.download(lane.scores)
+            device.download(lane.scores, filled)
             device.record(lane.done)
-        self._running.append(lane)
+        self._running.append((lane, filled))
+        while self._free and self._free[0].index // self.info.batch == number:
+            self._free.popleft()  # the rest of the lane goes along
 
     def collect(self) -> Scores:
-        """Wait for the oldest slot alone."""
-        lane, device = self._running.popleft(), self._device
-        with device.current():
-            device.wait(lane.done)
-            infer_ns = device.elapsed_ns(lane.started, lane.computed)
-        given = lane.scores.host
-        scores = spread(given, self._classes) if self._picks else given.copy()
-        self._free.append(lane.slot)
-        return Scores(scores, infer_ns)
+        """Give the scores of the oldest slot; its batch alone is waited for, once.
+
+        `infer_ns` is the time that the GPU took for the whole batch, for each of its pictures.
+        """
+        if not self._arrived:
+            self._await_batch()
+        return self._arrived.popleft()
 
     def close(self) -> None:
         """Wait for what is queued and free everything."""
@@ -166,11 +198,29 @@ class TensorRTEngine:
         self._lanes.clear()
         self._free.clear()
         self._running.clear()
+        self._arrived.clear()
         self._device.close(self._session.close)
 
+    def _await_batch(self) -> None:
+        """Wait for the oldest batch, take its scores out of its lane, and free that."""
+        (lane, filled), device = self._running.popleft(), self._device
+        with device.current():
+            device.wait(lane.done)
+            infer_ns = device.elapsed_ns(lane.started, lane.computed)
+        for given in lane.scores.host[:filled]:
+            values = spread(given, self._classes) if self._picks else given.copy()
+            self._arrived.append(Scores(values, infer_ns))
+        self._free.extend(lane.slots)
 
-def _open_lane(index: int, device: Device, input_hw: tuple[int, int], values: int) -> _Lane:
-    pixels = device.allocate((*input_hw, 3), np.uint8)
-    scores = device.allocate((values,), np.float32)
+
+def _batch_of(sidecar: Sidecar) -> Batch:
+    text = sidecar.flags.batch
+    return Batch(1, 1, 1) if text is None else parse_batch(text)
+
+
+def _open_lane(first: int, device: Device, shape: tuple[int, ...], values: int) -> _Lane:
+    pixels = device.allocate(shape, np.uint8)
+    scores = device.allocate((shape[0], values), np.float32)
+    slots = tuple(Slot(first + row, pixels.host[row]) for row in range(shape[0]))
     events = [device.make_event() for _ in range(3)]
-    return _Lane(Slot(index, pixels.host), pixels, scores, *events)
+    return _Lane(slots, pixels, scores, *events)

@@ -12,6 +12,7 @@ from edge.engine.trt_hooks import make_log
 from edge.errors import EngineLostError, PlanMismatchError, UnavailableError
 
 if TYPE_CHECKING:
+    from edge.model.batch import Batch
     from edge.model.contract import Contract
 
 
@@ -26,13 +27,21 @@ class PlanSession:
         plan: its bytes, already checked against the sidecar.
         contract: decides the shape of the input.
         dla_core: that the plan was built for; None where it was built for the GPU.
+        batch: how many pictures at once it was built for.
 
     Raises:
         PlanMismatchError: TensorRT refuses the plan, or it has other inputs and outputs.
         UnavailableError: TensorRT cannot start, or the GPU has no memory for the plan.
     """
 
-    def __init__(self, trt: Any, plan: bytes, contract: Contract, dla_core: int | None) -> None:  # noqa: ANN401 - a module without types
+    def __init__(
+        self,
+        trt: Any,  # noqa: ANN401 - a module without types
+        plan: bytes,
+        contract: Contract,
+        dla_core: int | None,
+        batch: Batch,
+    ) -> None:
         log = make_log(trt)
         try:
             runtime = trt.Runtime(log)
@@ -52,17 +61,19 @@ class PlanSession:
                 f"tensorrt: no memory for the plan ({_reason(log)})",
                 hint="Close other programs that use the GPU",
             )
-        shape = (1, *contract.input_hw, 3)
-        if not context.set_input_shape(self._pixels, shape):
-            raise _misfit(f"it takes no input of {shape} ({_reason(log)})")
-        self.values = math.prod(context.get_tensor_shape(self._scores))
         self._log, self._runtime, self._engine, self._context = log, runtime, engine, context
+        self._picture, self._count = (*contract.input_hw, 3), 0
+        for count in (batch.most, batch.least):
+            if not self._set_count(count):
+                raise _misfit(f"it takes no input of {(count, *self._picture)} ({_reason(log)})")
+        self.values = math.prod(context.get_tensor_shape(self._scores)) // batch.least
 
-    def enqueue(self, pixels: int, scores: int, stream: int) -> None:
+    def enqueue(self, pixels: int, scores: int, count: int, stream: int) -> None:
         """Queue the network; returns at once."""
         context = self._context
         if not (
-            context.set_tensor_address(self._pixels, pixels)
+            self._set_count(count)
+            and context.set_tensor_address(self._pixels, pixels)
             and context.set_tensor_address(self._scores, scores)
             and context.execute_async_v3(stream)
         ):
@@ -70,6 +81,15 @@ class PlanSession:
                 f"tensorrt: the GPU did not take a frame ({_reason(self._log)})",
                 hint="Look into dmesg, or run with --engine openvino",
             )
+
+    def _set_count(self, count: int) -> bool:
+        """Set how many pictures come; only where it changes, for TensorRT then works shapes out."""
+        context = self._context
+        if count != self._count:
+            if not context.set_input_shape(self._pixels, (count, *self._picture)):
+                return False
+            self._count = count
+        return True
 
     def close(self) -> None:
         """Free the plan's memory, in the order in which TensorRT wants it."""

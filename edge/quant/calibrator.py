@@ -48,7 +48,7 @@ def build_calibrated(
 
         def upload(batch: npt.NDArray[np.uint8]) -> int:
             buffer.host[...] = batch
-            device.upload(buffer)
+            device.upload(buffer, 1)
             device.synchronize()
             return buffer.address
 

@@ -51,6 +51,7 @@ def test_engine_says_what_it_is(engine, request):
     assert engine.info.device
     assert engine.info.precision in {"fp32", "none"}
     assert engine.info.slots >= 1
+    assert engine.info.batch == 1
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
@@ -119,6 +120,14 @@ def test_engine_gives_scores_that_belong_to_the_caller(engine):
         values[...] = 99
     for view, copy in zip(VIEWS, copies, strict=True):
         np.testing.assert_array_equal(scores_of(engine, view).values, copy)
+
+
+def test_engine_takes_no_more_at_once_than_it_says(engine):
+    slot = engine.acquire()
+    with pytest.raises(ValueError, match="too many values"):
+        engine.submit(slot, slot)
+    engine.submit(slot)
+    assert engine.collect().values.shape == (5,)
 
 
 def test_engine_can_be_closed_twice_and_with_a_frame_in_flight(engine):

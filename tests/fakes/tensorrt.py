@@ -210,6 +210,7 @@ class ExecutionContext:
 
         onnxruntime.set_default_logger_severity(3)
         self.engine, self.addresses, self.frames = engine, {}, 0
+        self.shapes = []  # each that was set
         self.session = onnxruntime.InferenceSession(
             base64.b64decode(engine.told["onnx"]),
             providers=["CPUExecutionProvider"],
@@ -220,9 +221,14 @@ class ExecutionContext:
         self.queued = deque(maxlen=8)
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        self.shape = shape
         wanted = self.engine.inputs[name]
-        return all(side in {have, -1} for side, have in zip(wanted, shape, strict=True))
+        fits = all(side in {have, -1} for side, have in zip(wanted, shape, strict=True))
+        for _, least, _, most in self.engine.told["profiles"]:
+            fits = fits and least[0] <= shape[0] <= most[0]
+        if fits:
+            self.shape = shape
+            self.shapes.append(shape)
+        return fits
 
     def get_tensor_shape(self, name: str) -> list[int]:
         blank = np.zeros(self.shape, np.uint8)
@@ -238,12 +244,12 @@ class ExecutionContext:
             return False
         self.frames += 1
         (pixels,), (scores,) = self.engine.inputs, self.engine.outputs
-        source, target = self.addresses[pixels], self.addresses[scores]
+        source, target, shape = self.addresses[pixels], self.addresses[scores], self.shape
 
         def work(_data: object) -> None:
-            count = int(np.prod(self.shape))
+            count = int(np.prod(shape))
             given = np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(source))
-            (found,) = self.session.run([scores], {pixels: given.reshape(self.shape)})
+            (found,) = self.session.run([scores], {pixels: given.reshape(shape)})
             found = np.ascontiguousarray(found, np.float32)
             ctypes.memmove(target, found.ctypes.data, found.nbytes)
 

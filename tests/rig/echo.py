@@ -1,4 +1,4 @@
-"""A network for the rig that gives the first pixels back, in the order of its stream."""
+"""A network for the rig that gives each picture's first pixels back, in its stream's order."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numpy as np
 from samples import LABELS, make_sidecar
 
 from edge.engine.cuda import Device
+from edge.engine.plan import Flags
 from edge.engine.tensorrt import TensorRTEngine
 from rig.driver import WORK
 
 if TYPE_CHECKING:
     from rig.driver import Rig
 
-SIDE_PX = 64
+PICTURE_BYTES = 64 * 64 * 3
 
 
 class EchoSession:
@@ -25,15 +26,20 @@ class EchoSession:
     def __init__(self, rig: Rig) -> None:
         self.values = len(LABELS)
         self.closed = 0
+        self.counts: deque[int] = deque(maxlen=8)
         self._rig = rig
         self._queued: deque = deque(maxlen=8)
 
-    def enqueue(self, pixels: int, scores: int, stream: int) -> None:
+    def enqueue(self, pixels: int, scores: int, count: int, stream: int) -> None:
+        self.counts.append(count)
+
         def run(_data: object) -> None:
-            assert self._rig.holds(pixels, SIDE_PX * SIDE_PX * 3)
-            assert self._rig.holds(scores, 4 * self.values)
-            values = (ctypes.c_uint8 * self.values).from_address(pixels)
-            (ctypes.c_float * self.values).from_address(scores)[:] = list(values)
+            assert self._rig.holds(pixels, count * PICTURE_BYTES)
+            assert self._rig.holds(scores, count * 4 * self.values)
+            for row in range(count):
+                values = (ctypes.c_uint8 * self.values).from_address(pixels + row * PICTURE_BYTES)
+                target = scores + row * 4 * self.values
+                (ctypes.c_float * self.values).from_address(target)[:] = list(values)
 
         self._queued.append(WORK(run))
         self._rig.queue(stream, self._queued[-1])
@@ -42,21 +48,22 @@ class EchoSession:
         self.closed += 1
 
 
-def open_echo(rig: Rig) -> TensorRTEngine:
+def open_echo(rig: Rig, batch: str | None = None) -> TensorRTEngine:
     """Open the engine over the echo; close it."""
     device = Device()
     try:
-        return TensorRTEngine(EchoSession(rig), device, make_sidecar())
+        return TensorRTEngine(EchoSession(rig), device, make_sidecar(flags=Flags(batch=batch)))
     except Exception:
         device.close()
         raise
 
 
-def submit(engine: TensorRTEngine, value: int) -> None:
-    """Fill a slot with one value and submit it."""
-    slot = engine.acquire()
-    slot.pixels[...] = value
-    engine.submit(slot)
+def submit(engine: TensorRTEngine, *values: int) -> None:
+    """Fill a slot with each value and submit them together."""
+    slots = [engine.acquire() for _ in values]
+    for slot, value in zip(slots, values, strict=True):
+        slot.pixels[...] = value
+    engine.submit(*slots)
 
 
 def collect(engine: TensorRTEngine) -> list[float]:

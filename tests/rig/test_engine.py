@@ -68,8 +68,8 @@ def test_collect_waits_for_its_own_frame_alone(rig, monkeypatch):
     submit(engine, 1)
     submit(engine, 2)
     assert collect(engine) == echo_of(1)
-    second = engine._running[0]
-    assert second.scores.host.tolist() == echo_of(0)
+    second, _ = engine._running[0]
+    assert second.scores.host.tolist() == [echo_of(0)]
     assert collect(engine) == echo_of(2)
     engine.close()
 

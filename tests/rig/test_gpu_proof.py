@@ -97,7 +97,7 @@ def test_wrong_answers_fail_every_check(proof, monkeypatch, capsys):
     right = proof.EchoSession.enqueue
     monkeypatch.setattr(
         proof.EchoSession, "enqueue",
-        lambda session, pixels, scores, stream: right(session, pixels + 1, scores, stream),
+        lambda session, pixels, *rest: right(session, pixels + 1, *rest),
     )  # fmt: skip
     assert proof.main([*FEW]) == 1
     report, errors = capsys.readouterr()
@@ -112,10 +112,10 @@ def test_stale_pictures_are_seen(proof, monkeypatch, capsys):
     uploads = []
     right = Device.upload
 
-    def upload(device, buffer) -> None:
+    def upload(device, buffer, rows) -> None:
         uploads.append(buffer)
         if len(uploads) % 4:
-            right(device, buffer)
+            right(device, buffer, rows)
 
     monkeypatch.setattr(Device, "upload", upload)
     assert proof.main([*FEW]) == 1

@@ -15,6 +15,9 @@ pytestmark = pytest.mark.rig
 ENGINE = ("engine/tensorrt.py", "test_engine.py", "")
 CUDA = ("engine/cuda.py", "test_engine.py", "")
 SESSION = ("engine/trt_session.py", "test_run.py", "same_five and int8-lazy-1")
+BATCH = ("engine/tensorrt.py", "test_batch.py", "not plan")
+BATCH_CUDA = ("engine/cuda.py", "test_batch.py", "not plan")
+BATCH_SESSION = ("engine/trt_session.py", "test_batch.py", "plan or shape")
 
 MUTATIONS = {
     "no wait": (ENGINE, "device.wait(lane.done)", "pass"),
@@ -24,15 +27,16 @@ MUTATIONS = {
         ENGINE, "enqueue(lane.pixels.address, lane.scores.address",
         "enqueue(lane.scores.address, lane.pixels.address",
     ),
-    "one lane for both slots": (ENGINE, "self._lanes[slot.index]", "self._lanes[0]"),
+    "one lane for both slots": (ENGINE, "self._lanes[number]", "self._lanes[0]"),
     "newest in the place of the oldest": (ENGINE, "self._running.popleft()", "self._running.pop()"),
     "scores shared with the next frame": (ENGINE, "given.copy()", "given"),
     "session left open": (ENGINE, "close(self._session.close)", "close()"),
-    "upload on the null stream": (CUDA, "buffer.host, self._stream)", "buffer.host)"),
+    "upload on the null stream": (CUDA, "buffer.host[:rows], self._stream)", "buffer.host[:rows])"),
     "download on the null stream": (CUDA, "buffer.copy, self._stream)", "buffer.copy)"),
     "event on the null stream": (CUDA, "event.record(self._stream)", "event.record()"),
     "upload forgotten": (
-        CUDA, "self._driver.memcpy_htod_async(buffer.copy, buffer.host, self._stream)", "pass",
+        CUDA, "self._driver.memcpy_htod_async(buffer.copy, buffer.host[:rows], self._stream)",
+        "pass",
     ),
     "no push": (CUDA, "self._context.push()", "pass"),
     "no pop": (CUDA, "self._driver.Context.pop()", "pass"),
@@ -53,6 +57,24 @@ MUTATIONS = {
         "set_tensor_address(self._pixels, scores)",
     ),
     "plan on another stream": (SESSION, "execute_async_v3(stream)", "execute_async_v3(0)"),
+    "least batch ignored": (BATCH, "max(filled, self._least)", "filled"),
+    "scores of unused rows given": (BATCH, "lane.scores.host[:filled]", "lane.scores.host"),
+    "rest of a lane kept": (BATCH, "self._free.popleft()  #", "break  #"),
+    "lane freed by a half": (BATCH, "extend(lane.slots)", "extend(lane.slots[:1])"),
+    "rows all the first": (BATCH, "pixels.host[row]", "pixels.host[0]"),
+    "slots of both lanes alike": (BATCH, "_open_lane(number * most", "_open_lane(0 * most"),
+    "one picture in": (BATCH, "upload(lane.pixels, count)", "upload(lane.pixels, 1)"),
+    "one picture out": (BATCH, "download(lane.scores, filled)", "download(lane.scores, 1)"),
+    "one picture worked out": (BATCH, "lane.scores.address, count,", "lane.scores.address, 1,"),
+    "batch's scores shared with the next": (BATCH, "given.copy()", "given"),
+    "whole lane copied in": (BATCH_CUDA, "buffer.host[:rows], self._stream)",
+                             "buffer.host, self._stream)"),
+    "whole lane copied out": (BATCH_CUDA, "memcpy_dtoh_async(buffer.host[:rows],",
+                              "memcpy_dtoh_async(buffer.host,"),
+    "count forgotten": (BATCH_SESSION, "self._count = count", "pass"),
+    "count never changed": (BATCH_SESSION, "if count != self._count:", "if not self._count:"),
+    "most not tried": (BATCH_SESSION, "(batch.most, batch.least)", "(batch.least,)"),
+    "scores counted for the batch": (BATCH_SESSION, " // batch.least", ""),
 }  # fmt: skip
 
 
@@ -76,7 +98,7 @@ def run(folder, file: str, words: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("tests", [ENGINE, SESSION])
+@pytest.mark.parametrize("tests", [ENGINE, SESSION, BATCH, BATCH_SESSION])
 @pytest.mark.usefixtures("rig")
 def test_whole_engine_is_green(copy, tests):
     _, file, words = tests

@@ -7,7 +7,7 @@ import os
 import re
 
 import pytest
-from samples import make_video
+from samples import make_picture, make_video
 
 from edge.model.onnx_file import save_model
 
@@ -65,6 +65,31 @@ def test_plan_runs_with_its_sidecars_contract(gpu, clip, plan):
         "device": "stand-in", "compute_capability": "8.7", "cuda": "12.6", "tensorrt": "10.3.0",
     }  # fmt: skip
     assert sidecar["model"] == str(plan.with_name("small.onnx"))
+
+
+@pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(mode.values()))
+def test_sources_that_share_a_batch_get_the_guesses_that_each_gets_alone(gpu, plan, mode):
+    folders = [plan.with_name(name) for name in "abc"]
+    for number, folder in enumerate(folders):
+        folder.mkdir()
+        for seq in range(8):
+            make_picture(folder / f"{seq}.png", seed=10 * number + seq)
+    words = ("--precision", "fp16", "--batch", "1:2:4", "-o", "batch.plan")
+    assert gpu("build", "small.onnx", *words).returncode == 0
+
+    def guesses(name: str, *sources: object, **machine: object):
+        done = gpu("run", *sources, "--model", name, "--json", "-", **machine)
+        assert done.returncode == 0, done.stderr
+        for row in map(json.loads, done.stdout.splitlines()):
+            yield (row["source"], row["seq"]), [(one["label"], one["p"]) for one in row["top"]]
+
+    alone = {key: row for folder in folders for key, row in guesses("small.plan", folder.name)}
+    together = dict(guesses("batch.plan", *(folder.name for folder in folders), rig_mode=mode))
+    assert together.keys() == alone.keys()
+    assert len({row[0][1] for row in alone.values()}) > 18  # so that a mix-up shows
+    for key, wanted in alone.items():
+        assert [label for label, _ in together[key]] == [label for label, _ in wanted]
+        assert [p for _, p in together[key]] == pytest.approx([p for _, p in wanted], abs=1e-5)
 
 
 def test_plan_that_picks_its_classes_gives_the_same_guesses(gpu, clip, plan):
