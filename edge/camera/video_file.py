@@ -3,57 +3,75 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
+import av
+import av.error
 
 from edge.camera.base import SourceInfo
-from edge.camera.opencv import open_capture
+from edge.camera.ffmpeg import Decoder, find_video, silence_ffmpeg
 from edge.errors import CameraLostError, InputError
 from edge.files import explain_os_error
 from edge.frame import Frame
 
-EXACT_COUNT = frozenset({".avi", ".m4v", ".mov", ".mp4"})
-"""Containers that say how many frames they hold; of others FFmpeg guesses it from the duration."""
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    from edge.camera.ffmpeg import Picture
+    from edge.camera.url import SourceURL
 
 GUESSED_AT_LEAST = 0.9
+"""Share of the frames that must be there where their number is a guess from the duration."""
 
 
 class VideoFileSource:
     """Gives each frame of a file once; see `edge.camera.base.Source`.
 
     Args:
-        name: path of a video that FFmpeg reads.
+        url: of a video that FFmpeg reads.
 
     Raises:
         InputError: the file cannot be read or is no video.
     """
 
-    def __init__(self, name: str) -> None:
-        path = Path(name)
-        try:
-            with path.open("rb"):
-                pass
-        except OSError as error:
-            raise explain_os_error(path, error) from error
-        self._capture = open_capture(name, cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
+    def __init__(self, url: SourceURL) -> None:
+        path = Path(url.target)
+        self._container = _open_file(path)
+        stream = find_video(self._container)
+        if stream is None:
+            self._container.close()
             raise InputError(
-                f"{name}: not a video, or a truncated one",
-                hint="Play it elsewhere, or copy it again",
+                f"{path}: holds no video that can be decoded", hint="Give another file"
             )
-        self._announced = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self._stream = stream
+        self._decoder = Decoder(stream)
+        self._announced, self._least = _count_frames(self._container, stream)
+        self._seen = 0
+        self._is_avi = self._container.format.name == "avi"
+        self._is_damaged = False
         self._given = 0
-        self.unreadable = 0
+        self._pictures = self._decode()
+        self._name = url.name
+        # Only a decoded picture tells how large it is when it is turned upright.
+        self._first = self._next()
+        rate = stream.guessed_rate or stream.average_rate
         self.info = SourceInfo(
-            name=name,
+            name=url.name,
             live=False,
-            size=(
-                int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)),
-                int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)),
-            ),
-            fps=float(self._capture.get(cv2.CAP_PROP_FPS)) or None,
+            size=self._first.size if self._first else (stream.width, stream.height),
+            fps=float(rate) if rate else None,
         )
+
+    @property
+    def unreadable(self) -> int:
+        """How many packets and frames were skipped because they are damaged."""
+        return self._decoder.unreadable
 
     def read(self) -> Frame | None:
         """Decode the next frame.
@@ -61,26 +79,90 @@ class VideoFileSource:
         Raises:
             CameraLostError: the file ends before the frames that its header announces.
         """
-        started_ns = time.monotonic_ns()
-        ok, pixels = self._capture.read()
-        if not ok:
+        if self._first is not None:
+            frame, self._first = replace(self._first, captured_ns=time.monotonic_ns()), None
+            return frame
+        following = self._next()
+        if following is None:
             self._check_whole()
+        return following
+
+    def _next(self) -> Frame | None:
+        started_ns = time.monotonic_ns()
+        picture = next(self._pictures, None)
+        if picture is None:
             return None
         took_ns = time.monotonic_ns() - started_ns
-        frame = Frame(pixels, self._given, started_ns, took_ns, self.info.name)
+        frame = Frame(
+            picture.data,
+            self._given,
+            started_ns,
+            took_ns,
+            self._name,
+            stamp_ns=picture.stamp_ns,
+        )
         self._given += 1
         return frame
 
+    def _decode(self) -> Generator[Picture, None, None]:
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.size:
+                    self._seen = self._place_of(packet)
+                yield from self._decoder.decode(packet)
+        except av.error.FFmpegError:  # of the container, behind which nothing is found any more
+            self._is_damaged = True
+
+    def _place_of(self, packet: Packet[VideoStream]) -> int:
+        """Count packets; AVI also announces those that its recorder dropped, and numbers them."""
+        return packet.dts + 1 if self._is_avi and packet.dts is not None else self._seen + 1
+
     def _check_whole(self) -> None:
-        counts_exactly = Path(self.info.name).suffix.lower() in EXACT_COUNT
-        least = self._announced if counts_exactly else GUESSED_AT_LEAST * self._announced
-        if self._given < least:
+        """Compare packets, not frames: a damaged one is there, and counted."""
+        if self._is_damaged or self._seen < self._least:
             raise CameraLostError(
-                f"{self.info.name}: ends after {self._given} of {self._announced} frames,"
+                f"{self._name}: ends after {self._given} of {self._announced} frames,"
                 " it is truncated or damaged",
                 hint="Copy it again",
             )
 
+    def stop(self) -> None:
+        """Let `read` end by itself, which takes no longer than one frame."""
+
     def close(self) -> None:
-        """Release the file."""
-        self._capture.release()
+        """Release the file; frames that were given stay whole."""
+        self._pictures.close()
+        self._container.close()
+
+
+def _open_file(path: Path) -> InputContainer:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise explain_os_error(path, error) from error
+    silence_ffmpeg()
+    try:
+        # Without a protocol, a name such as a:b.mp4 would be one.
+        return av.open(f"file:{path}", mode="r", metadata_errors="replace")
+    except av.error.FFmpegError as error:
+        raise InputError(
+            f"{path}: not a video, or a truncated one",
+            hint="Play it elsewhere, or copy it again",
+        ) from error
+
+
+def _count_frames(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
+    """Give how many frames the file announces, and how many must be there for a whole one.
+
+    A QuickTime file may hold frames that its edit list hides: a film that was trimmed on a phone.
+    FFmpeg's index is without them.
+    """
+    if stream.frames:
+        announced = stream.frames
+        if "mov" in container.format.name:
+            announced = min(announced, len(stream.index_entries) or announced)
+        return announced, announced
+    rate = stream.guessed_rate or stream.average_rate
+    guessed = round(container.duration / av.time_base * rate) if container.duration and rate else 0
+    return guessed, int(GUESSED_AT_LEAST * guessed)
