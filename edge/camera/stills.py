@@ -1,73 +1,132 @@
-"""Pictures as a source: one file, or all pictures below a folder in sorted order."""
+"""Pictures as a source: one file, all pictures below a folder, or those that a pattern names."""
 
 from __future__ import annotations
 
+import glob
 import logging
+import re
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge.camera.base import SourceInfo
+from edge.camera.jpeg_head import read_plain_jpeg
 from edge.errors import InputError
+from edge.files import read_bytes
 from edge.frame import Frame
-from edge.image import decode, find_pictures
+from edge.image import PICTURE_SUFFIXES, decode, decode_bytes, find_pictures
+
+if TYPE_CHECKING:
+    from edge.camera.url import SourceURL
+    from edge.frame import Data
 
 log = logging.getLogger(__name__)
+
+_MAGIC = re.compile(r"[*?\[]")
 
 
 class StillsSource:
     """Gives every picture once; see `edge.camera.base.Source`.
 
+    JPEG files of several are given as they are, where a smaller decode gives the same picture;
+    whether such a one is damaged shows only when it is decoded.
+
     Args:
-        name: path of a picture or a folder. In a folder a picture that cannot be decoded is
-            skipped and counted; a single one is an error.
+        url: of a picture, a folder or a glob pattern. Of several pictures one that cannot be
+            decoded is skipped and counted; a single one is an error.
 
     Raises:
         InputError: there is no picture, or the single one cannot be decoded.
     """
 
-    def __init__(self, name: str) -> None:
-        self._root = Path(name)
-        self._is_folder = self._root.is_dir()
-        self._paths = find_pictures(self._root) if self._is_folder else [self._root]
-        if not self._paths:
-            raise InputError(
-                f"{self._root}: holds no picture",
-                hint="Put JPEG or PNG files there, or name another folder",
-            )
+    def __init__(self, url: SourceURL) -> None:
+        root, paths = _find(url.target)
+        self._single: Data | None = None
+        self._took_ns = 0
+        if paths is None:
+            paths = [root]
+            started_ns = time.monotonic_ns()
+            self._single = decode(root)
+            self._took_ns = time.monotonic_ns() - started_ns
+        self._root = root
+        self._paths = paths
         self._next = 0
         self._given = 0
         self.unreadable = 0
-        self.info = SourceInfo(name=name, live=False, size=None, fps=None)
-        if not self._is_folder:
-            decode(self._root)
+        self.info = SourceInfo(name=url.name, live=False, size=None, fps=None)
 
     def read(self) -> Frame | None:
-        """Decode the next picture."""
+        """Give the next picture."""
         while self._next < len(self._paths):
             path = self._paths[self._next]
             self._next += 1
+            if self._single is not None:
+                return self._give_single(path, self._single)
             started_ns = time.monotonic_ns()
             try:
-                pixels = decode(path)
+                data = _read(path)
             except InputError as error:
-                if not self._is_folder:
-                    raise
                 log.info("%s", error)
                 self.unreadable += 1
                 continue
-            done_ns = time.monotonic_ns()
-            file = str(path.relative_to(self._root)) if self._is_folder else path.name
-            frame = Frame(
-                pixels, self._given, started_ns, done_ns - started_ns, self.info.name, file
-            )
+            took_ns = time.monotonic_ns() - started_ns
+            file = str(path.relative_to(self._root))
+            frame = Frame(data, self._given, started_ns, took_ns, self.info.name, file)
             self._given += 1
             return frame
-        if not self._given:
-            raise InputError(
-                f"{self._root}: none of its {self.unreadable} pictures can be decoded",
-                hint="Check that the files are whole JPEG or PNG pictures",
-            )
         return None
+
+    def _give_single(self, path: Path, data: Data) -> Frame:
+        """Give what was decoded at the opening, as if it were now: the time between is not its."""
+        self._single = None
+        captured_ns = time.monotonic_ns() - self._took_ns
+        return Frame(data, 0, captured_ns, self._took_ns, self.info.name, path.name)
+
+    def stop(self) -> None:
+        """Let `read` end by itself, which takes no longer than one picture."""
 
     def close(self) -> None:
         """Hold nothing, release nothing."""
+
+
+def _read(path: Path) -> Data:
+    """Give a file's picture, coded where that will do.
+
+    Raises:
+        InputError: the file cannot be read or is no picture.
+    """
+    coded = read_bytes(path)
+    jpeg = read_plain_jpeg(coded)
+    return decode_bytes(coded, path) if jpeg is None else jpeg
+
+
+def _find(target: str) -> tuple[Path, list[Path] | None]:
+    """Give the folder that file names count from, and the pictures, sorted.
+
+    A single picture is its own folder, without a list.
+
+    Raises:
+        InputError: there is none.
+    """
+    root = Path(target)
+    if root.is_dir():
+        paths = find_pictures(root)
+        if not paths:
+            raise InputError(
+                f"{root}: holds no picture",
+                hint="Put JPEG or PNG files there, or name another folder",
+            )
+        return root, paths
+    if root.exists() or _MAGIC.search(target) is None:
+        return root, None
+    names = glob.glob(target, recursive=True)  # noqa: PTH207 # Path.glob shows hidden files too
+    found = (Path(name) for name in names)
+    paths = sorted(path for path in found if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not paths:
+        raise InputError(
+            f"{target}: matches no picture",
+            hint='Give a pattern in quotes, for example "photos/*.jpg"',
+        )
+    while _MAGIC.search(str(root)):
+        root = root.parent
+    return root, paths
