@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
+from shutil import which
 from typing import TYPE_CHECKING
 
 import pytest
+from rig.cameras import Cameras, compile_cameras
 from samples import ROOT, SHARED, make_contract, make_picture
 
 from edge.model.squeezenet import build_squeezenet, random_weights
@@ -80,6 +85,41 @@ def edge(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         command = [sys.executable, "-m", "edge", *(str(word) for word in words)]
         settings = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": 120}
         return subprocess.run(command, check=False, **{**settings, **options})
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def camera_library(tmp_path_factory) -> Path:
+    """Give the stand-in of V4L2, built; see rig/v4l2.c."""
+    if which("gcc") is None:
+        pytest.skip("gcc is not here, which builds the stand-in of V4L2")
+    return compile_cameras(tmp_path_factory.mktemp("v4l2"))
+
+
+@pytest.fixture
+def cameras(camera_library: Path, tmp_path: Path) -> Cameras:
+    """Give a machine without cameras, into which a test plugs some."""
+    return Cameras(camera_library, tmp_path / "machine")
+
+
+@pytest.fixture
+def build(edge: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., object]:
+    """Give a function that runs `edge build` beside a stand-in of TensorRT 10.
+
+    It writes `m.plan`; no file may get larger than `most_bytes`, as on a full disk.
+    """
+
+    def run(*words: object, most_bytes: int | None = None, **machine: object):
+        paths = [str(ROOT / "tests" / "fakes"), os.environ.get("PYTHONPATH", "")]
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "FAKE_TENSORRT": json.dumps(machine),
+        }
+        limits = (most_bytes, most_bytes)
+        limit = most_bytes and partial(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+        return edge("build", *words, "-o", "m.plan", env=env, preexec_fn=limit)
 
     return run
 

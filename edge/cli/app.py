@@ -16,6 +16,7 @@ from edge.files import explain_os_error
 
 COMMANDS = {
     "build": "edge.cli.build:build",
+    "cameras": "edge.cli.cameras:cameras",
     "models": "edge.cli.models:models",
     "quantize": "edge.cli.quantize:quantize",
     "run": "edge.cli.run:run",
@@ -23,6 +24,7 @@ COMMANDS = {
 }
 SUMMARIES = {
     "build": "Build a TensorRT plan from a model.",
+    "cameras": "List the cameras of this machine.",
     "models": "List, show, fetch and import models.",
     "quantize": "Turn an fp32 model into an INT8 model.",
     "run": "Classify what a camera, a video or pictures show.",
