@@ -18,8 +18,6 @@ import csv
 import json
 import os
 import platform
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -30,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 import onnxruntime
+from environments import PeerError, environment, run
 from onnx import numpy_helper
 
 from edge.files import sha256_bytes
@@ -70,16 +69,11 @@ PASSING = {"Concat", "Identity", "MaxPool", "Relu"}
 """Operators that a quantised tensor goes through in TensorRT."""
 
 OTHER = "builds another network"
-PATIENCE_S = 3600
 HALVES = ("tuning", "held-out")
 HEADS = [
     "quantiser", "top-1", "drop, points", "same as fp32", "KL, nats a picture", "seconds", "bytes",
     "int8 convolutions", "TensorRT",
 ]  # fmt: skip
-
-
-class PeerError(Exception):
-    """A tool cannot be installed, or fails; the text is its last word."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,50 +161,10 @@ def quantize_peer(tool: str, method: str, work: Path, venvs: Path) -> Row:
     report = file.with_suffix(".json")
     if not report.is_file():
         inputs = [work / "fp32.onnx", work / "calib.npz", file]
-        python = environment(tool, venvs)
+        python = environment(venvs / tool, REQUIREMENTS[tool])
         run([python, HERE / "peers.py", tool, method, *inputs], file.with_suffix(".log"))
     told = json.loads(report.read_text("utf-8"))
     return Row(f"{tool} {told['version']}, {method}", file, told["seconds"])
-
-
-def environment(tool: str, venvs: Path) -> Path:
-    """Give the Python of a tool's own environment; it is made and filled where it is not yet.
-
-    Raises:
-        PeerError: the registry or the tool does not allow it.
-    """
-    folder = venvs / tool
-    python = folder / "bin" / "python"
-    filled = folder / "installed.json"
-    if not filled.is_file() or json.loads(filled.read_text("utf-8")) != REQUIREMENTS[tool]:
-        log = venvs / f"{tool}.log"
-        run([sys.executable, "-m", "venv", folder], log)
-        run([python, "-m", "pip", "install", "--quiet", *REQUIREMENTS[tool]], log)
-        filled.write_text(json.dumps(REQUIREMENTS[tool]), "utf-8")
-    return python
-
-
-def run(command: list[str | Path], log: Path) -> None:
-    """Run a command with its words in a log file.
-
-    Raises:
-        PeerError: it fails or does not end; says the last line of the log.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    paths = {"PYTHONPATH": str(HERE.parent)} if HERE / "judge.py" in command else {}
-    try:
-        with log.open("w", encoding="utf-8") as words:
-            subprocess.run(  # noqa: S603 - our own commands
-                command,
-                check=True,
-                stdout=words,
-                stderr=subprocess.STDOUT,
-                timeout=PATIENCE_S,
-                env={**os.environ, **paths},
-            )
-    except subprocess.SubprocessError as error:
-        lines = [line.strip() for line in log.read_text("utf-8").splitlines() if line.strip()]
-        raise PeerError(lines[-1] if lines else str(error)) from error
 
 
 def int8_convolutions(network: bytes) -> str:
@@ -233,8 +187,9 @@ def judge(file: Path, venvs: Path) -> str:
     broken = broken_rule(onnx.load(file).graph)
     answer = file.with_suffix(".judged")
     try:
-        python = environment("rtx", venvs)
-        run([python, HERE / "judge.py", file, answer], file.with_suffix(".judging"))
+        python = environment(venvs / "rtx", REQUIREMENTS["rtx"])
+        ours = {"PYTHONPATH": str(HERE.parent)}
+        run([python, HERE / "judge.py", file, answer], file.with_suffix(".judging"), ours)
     except PeerError:
         return f"no, by the rules: {broken}" if broken else "yes, by the rules"
     word = str(json.loads(answer.read_text("utf-8")))

@@ -18,6 +18,7 @@ def quantizers():
     spec = spec_from_file_location("quantizers", ROOT / "benchmarks" / "quantizers.py")
     module = module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
         patch.setitem(sys.modules, spec.name, module)  # where dataclasses look for it
         spec.loader.exec_module(module)
         yield module
