@@ -37,6 +37,17 @@ EXIT_INTERRUPTED = 130
 LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
+class _StderrHandler(logging.Handler):
+    """Writes to what is stderr at the time: the live panel puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            print(self.format(record), file=sys.stderr)
+        except (OSError, ValueError):  # it was closed
+            self.handleError(record)
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when one of them is asked for."""
 
@@ -73,7 +84,7 @@ def app(*, debug: bool, verbose: int) -> None:  # noqa: ARG001 - main looks for 
       edge run demo --seconds 10
     """
     logging.basicConfig(
-        level=LEVELS[min(verbose, 2)], format="edge: %(message)s", stream=sys.stderr
+        level=LEVELS[min(verbose, 2)], format="edge: %(message)s", handlers=[_StderrHandler()]
     )
 
 

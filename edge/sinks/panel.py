@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -23,6 +24,10 @@ WIDE_COLUMNS = 84
 LABEL_COLUMNS = 18
 BAR_COLUMNS = 24
 SEES_COLUMNS = {True: 24, False: 16}
+ECHO_COLUMNS = 2
+"""Free at the right edge: the terminal writes ^C behind the panel, and a line that is full would
+wrap, so that the panel moves and leaves a part of itself behind."""
+
 EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
 
 
@@ -104,7 +109,7 @@ def problems_text(sources: Sequence[SourceStatus]) -> Text:
 
 
 def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> RenderableType:
-    """Draw the whole panel for a terminal of so many columns."""
+    """Draw the whole panel, so many columns wide."""
     stages = stages_table(dict(snapshot.stages))
     several = len(snapshot.sources) > 1
     if several:
@@ -128,11 +133,12 @@ def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> Re
         title=Text(title),
         title_align="left",
         border_style="cyan",
+        width=columns,
     )
 
 
 class PanelSink:
-    """Redraws the panel with each snapshot.
+    """Redraws the panel with each snapshot; what others write to stderr goes above it.
 
     Args:
         console: a terminal.
@@ -144,7 +150,12 @@ class PanelSink:
         self._console = console
         self._title = title
         self._rows = rows
-        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._live = Live(
+            console=console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stderr=sys.stderr.isatty(),  # what goes to a file stays there
+        )
         self._live.start()
 
     def take_record(self, record: FrameRecord) -> None:
@@ -152,7 +163,8 @@ class PanelSink:
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
         """Redraw."""
-        panel = draw_panel(snapshot, self._title, rows=self._rows, columns=self._console.width)
+        columns = self._console.width - ECHO_COLUMNS
+        panel = draw_panel(snapshot, self._title, rows=self._rows, columns=columns)
         self._live.update(panel, refresh=True)
 
     def close(self) -> None:

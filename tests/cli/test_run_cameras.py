@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import select
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from doubles import DEADLINE_S
@@ -17,6 +20,34 @@ from servers.mjpeg import PASSWORD, USER, MJPEGServer
 from servers.rtsp import RTSPServer, why_not
 
 LOGIN = "admin:S3cret"
+
+
+class TerminalReader:
+    """Collects what a terminal shows, from its other end.
+
+    Args:
+        descriptor: closed at the end of the `with` block.
+    """
+
+    def __init__(self, descriptor):
+        self.text = ""
+        self._descriptor = descriptor
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with suppress(OSError):  # Linux tells the end by an error
+            while piece := os.read(self._descriptor, 4096):
+                self.text += piece.decode("utf-8", "replace")
+        os.close(self._descriptor)
+
+    def wait_for(self, words):
+        """Read on until these words have come."""
+        while words not in self.text:
+            ready, _, _ = select.select([self._descriptor], [], [], DEADLINE_S)
+            assert ready, self.text
+            self.text += os.read(self._descriptor, 4096).decode("utf-8", "replace")
 
 
 @pytest.fixture
@@ -145,3 +176,21 @@ def test_usb_camera_is_classified_and_comes_back_after_it_was_unplugged(cameras,
         out, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
     assert "1 reconnect" in out
+
+
+def test_warning_stands_above_the_panel_and_does_not_tear_it(tmp_path):
+    ours, theirs = pty.openpty()
+    with MJPEGServer() as camera, TerminalReader(ours) as terminal:
+        command = [sys.executable, "-m", "edge", "run", camera.url, "--engine", "null"]
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "40"}
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=theirs, stderr=theirs
+        ) as process:
+            os.close(theirs)
+            terminal.wait_for("fps")
+            camera.kill()
+            terminal.wait_for("Trying again")
+            process.send_signal(signal.SIGTERM)
+    erased_line = "\x1b[2K"
+    before, _ = terminal.text.split(f"edge: {camera.url}: ", 1)
+    assert before.endswith(erased_line)

@@ -87,6 +87,18 @@ def test_panel_sink_redraws_in_place_and_gives_the_terminal_back():
     assert stream.getvalue().endswith("after\n")
 
 
+def test_panel_sink_leaves_room_for_the_echo_of_ctrl_c():
+    """Where it wraps, the panel's first line stays on the screen behind the summary."""
+    stream = io.StringIO()
+    sink = PanelSink(
+        Console(file=stream, width=100, force_terminal=True, color_system=None), TITLE, rows=5
+    )
+    sink.take_snapshot(make_snapshot())
+    first = next(line for line in stream.getvalue().splitlines() if "╭" in line)
+    sink.close()
+    assert cell_len(first[first.index("╭") :]) == 98
+
+
 CAMERAS = (
     make_status("/dev/video0"),
     make_status("rtsp://cam.local/live", state="stalled", problem="no frame for 3 s"),
