@@ -78,6 +78,11 @@ class PowerSampler:
         if self._thread is not None:
             self._thread.join()
 
+    @property
+    def running(self) -> bool:
+        """Whether there is a total to sample, of which a reading may come yet."""
+        return self._thread is not None
+
     def read(self) -> PowerReading | Unavailable:
         """Give the power now and the energy so far, or why there is none."""
         if isinstance(self._meter, Unavailable):

@@ -15,6 +15,7 @@ from edge.board import SysRoot, detect_board
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 
@@ -87,6 +88,7 @@ class RaplMeter:
 TOTALS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("VIN (board input)", ("VIN",)),
     ("VDD_IN (module)", ("VDD_IN",)),
+    ("POM_5V_IN (module)", ("POM_5V_IN",)),
     (
         "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0 (module)",
         ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),
@@ -95,8 +97,20 @@ TOTALS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "VDD_GPU + VDD_CPU_SOC_MSS + VIN_SYS_5V0 (module)",
         ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),
     ),
+    (
+        "GPU + CPU + SOC + CV + VDDRQ + SYS5V (module)",
+        ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"),
+    ),
 )  # fmt: skip
 """Name of a total and the rails that make it, best first; found by label, not by board."""
+
+
+def choose_total(labels: Collection[str]) -> tuple[str, tuple[str, ...]] | None:
+    """Give the best total that these rails make, its name and its rails; None if they make none."""
+    for total, parts in TOTALS:
+        if all(label in labels for label in parts):
+            return total, parts
+    return None
 
 
 def find_rails(root: SysRoot) -> dict[str, Rail]:
@@ -119,9 +133,10 @@ def find_rails(root: SysRoot) -> dict[str, Rail]:
 def find_meter(root: SysRoot) -> PowerMeter | Unavailable:
     """Give the meter of this machine's total power, or say why there is none."""
     rails = find_rails(root)
-    for total, labels in TOTALS:
-        if all(label in rails for label in labels):
-            return _if_allowed(RailMeter(total, tuple(rails[label] for label in labels)))
+    chosen = choose_total(rails)
+    if chosen is not None:
+        total, labels = chosen
+        return _if_allowed(RailMeter(total, tuple(rails[label] for label in labels)))
     board = detect_board(root)
     if board is not None:
         return Unavailable(f"{board.module}: none of its power rails was found")
