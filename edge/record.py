@@ -168,7 +168,7 @@ class Snapshot:
     """The state of a run at one moment, for people and dashboards.
 
     Attributes:
-        elapsed_s: since the first frame.
+        elapsed_s: since the start of the run.
         frames: classified so far.
         dropped: frames that a newer one replaced before they were classified.
         unreadable: pictures of the source that could not be decoded.

@@ -103,7 +103,7 @@ class Capture:
     def join(self, until_s: float) -> None:
         """Wait for the thread, until a time of the monotonic clock at most."""
         self._thread.join(max(0.0, until_s - time.monotonic()))
-        if self._thread.is_alive():
+        if self._thread.is_alive() and self._source is not None:
             log.warning("%s: hangs in its driver; its device is free when edge ends", self.name)
 
     @property
@@ -164,16 +164,17 @@ class Capture:
     def _work(self) -> None:
         error: Exception | None = None
         try:
-            self._read_until_over()
+            try:
+                self._read_until_over()
+            finally:
+                self._let_go()
         except Exception as failure:  # noqa: BLE001 - the owner looks at it in its own thread
             error = failure
-        finally:
-            self._let_go()
-            with self._changed:
-                self._error = error
-                self._state = "lost" if error else "ended"
-                self._problem = self._reason(error) if error else ""
-                self._changed.notify_all()
+        with self._changed:
+            self._error = error
+            self._state = "lost" if error else "ended"
+            self._problem = self._reason(error) if error else ""
+            self._changed.notify_all()
 
     def _read_until_over(self) -> None:
         failures = 0

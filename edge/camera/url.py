@@ -89,6 +89,8 @@ def parse_source(word: str) -> SourceURL:
     Raises:
         InputError: it is no source, or an option is unknown or wrong; names it.
     """
+    if not word.strip():
+        raise InputError("an empty word: no such source", hint=HINT)
     if word == "demo":
         return SourceURL("demo", word, word)
     if match := _CAMERA.fullmatch(word):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge.engine.base import Engine
     from edge.loop import LoopOptions
     from edge.model.contract import Contract
-    from edge.record import Summary
+    from edge.record import SourceStatus, Summary
     from edge.sinks.base import Sink
 
 DEFAULT_MODEL = "squeezenet8-int8"
@@ -95,13 +95,14 @@ def run(
     urls = [parse_source(source) for source in sources]
     asked = Asked(model, engine, rebuild, SysRoot(root), "throughput" if throughput else "latency")
     with ExitStack() as stack:
-        stop = stack.enter_context(_stopped_by_signals())
         ready = stack.enter_context(ExitStack())
         opened, contract = ready.enter_context(open_asked(asked))
         played = open_sources(urls, realtime=realtime)
+        # Not earlier: a plan that is built, or a camera that is awaited, would not see the event.
+        stop = stack.enter_context(_stopped_by_signals())
+        stack.enter_context(played)  # before what can be refused, so that it is closed then
         files = _open_files(stack, stop, json_file=json_file, show=show)
         power = stack.enter_context(PowerSampler(SysRoot(root)))
-        stack.enter_context(played)
         options = LoopOptions(read_power=power.read, top_k=top_k, seconds=seconds, stop=stop)
         text = sys.stderr if json_file == "-" else sys.stdout
         try:
@@ -181,32 +182,32 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 
 def summary_text(summary: Summary, title: str) -> str:
     """Give the lines that a run ends with."""
-    from edge.sinks.text import (
-        STAGE_TITLES,
-        counts_text,
-        power_text,
-        source_counts_text,
-        state_text,
-    )
+    from edge.sinks.text import STAGE_TITLES, counts_text, power_text
 
     final = summary.final
     lines = [
         title,
         f"  {counts_text(final)} in {final.elapsed_s:.1f} s, {final.fps:.1f} fps",
-        f"  {'latency in ms':14}{'p50':>8}{'p90':>9}{'p99':>9}",
     ]
-    for name, stage in final.stages.items():
-        figures = f"{stage.p50_ms:8.2f} {stage.p90_ms:8.2f} {stage.p99_ms:8.2f}"
-        lines.append(f"    {STAGE_TITLES[name]:12}{figures}")
+    if final.frames:
+        lines.append(f"  {'latency in ms':14}{'p50':>8}{'p90':>9}{'p99':>9}")
+        for name, stage in final.stages.items():
+            figures = f"{stage.p50_ms:8.2f} {stage.p90_ms:8.2f} {stage.p99_ms:8.2f}"
+            lines.append(f"    {STAGE_TITLES[name]:12}{figures}")
     lines.append(f"  power {power_text(final.power)}")
     if len(final.sources) > 1:
-        lines += [
-            f"  {source.name}: {state_text(source)}; {source_counts_text(source)},"
-            f" end to end p50 {source.age.p50_ms:.2f} p99 {source.age.p99_ms:.2f} ms"
-            for source in final.sources
-        ]
+        lines += [f"  {_source_text(source)}" for source in final.sources]
     lines += [
         f"  {seen.what}: {seen.label} in {seen.share:.0%} of {seen.frames} frames"
         for seen in summary.seen
     ]
     return "\n".join(lines)
+
+
+def _source_text(source: SourceStatus) -> str:
+    from edge.sinks.text import source_counts_text, state_text
+
+    text = f"{source.name}: {state_text(source)}; {source_counts_text(source)}"
+    if not source.frames:
+        return text
+    return f"{text}, end to end p50 {source.age.p50_ms:.2f} p99 {source.age.p99_ms:.2f} ms"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from edge.camera.paced import PacedSource
 from edge.camera.round_robin import RoundRobin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from edge.camera.base import Source
     from edge.camera.url import SourceURL
@@ -42,7 +44,7 @@ def open_sources(urls: Sequence[SourceURL], *, realtime: bool) -> RoundRobin:
     changed = threading.Condition()
     captures = []
     with ExitStack() as opened:
-        for url in urls:
+        for url in _told_apart(urls):
             source = None
             if url.kind not in REMOTE and (url.kind not in DEVICES or len(urls) == 1):
                 source = _play(url, realtime=realtime)
@@ -51,6 +53,15 @@ def open_sources(urls: Sequence[SourceURL], *, realtime: bool) -> RoundRobin:
             captures.append(Capture(source, reopen=reopen, name=url.name, changed=changed))
         opened.pop_all()
     return RoundRobin(captures, changed)
+
+
+def _told_apart(urls: Sequence[SourceURL]) -> Iterator[SourceURL]:
+    """Number the names of what is given more than once."""
+    times: Counter[str] = Counter()
+    for url in urls:
+        times[url.name] += 1
+        count = times[url.name]
+        yield url if count == 1 else replace(url, name=f"{url.name} ({count})")
 
 
 def _play(url: SourceURL, *, realtime: bool) -> Source:

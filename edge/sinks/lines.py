@@ -28,7 +28,7 @@ class LinesSink:
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
         """Print when a second has gone by."""
-        if snapshot.elapsed_s < self._next_s or snapshot.latest is None:
+        if snapshot.elapsed_s < self._next_s:
             return
         self._next_s = float(int(snapshot.elapsed_s)) + EVERY_S
         several = len(snapshot.sources) > 1
@@ -42,7 +42,7 @@ class LinesSink:
 
 
 def _state(source: SourceStatus) -> str:
-    if source.problem:
+    if source.problem or not source.frames:
         return f"{state_text(source)}  {source_counts_text(source)}"
     age = source.age
     return (

@@ -96,6 +96,8 @@ def sources_table(sources: Sequence[SourceStatus], *, is_wide: bool) -> Table:
     for source in sources:
         age, dropped = source.age, str(source.counts.dropped)
         all_figures = [f"{source.fps:.1f}", f"{age.p50_ms:.2f}", f"{age.p99_ms:.2f}", dropped]
+        if not source.frames:  # an age of zero would be a lie
+            all_figures[1:3] = "", ""
         state = Text(source.state, style=STATE_STYLES[source.state])
         sees = Text(top_text(source.latest))
         table.add_row(Text(source.name), state, sees, *all_figures[: len(figures)])

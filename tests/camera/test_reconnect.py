@@ -160,6 +160,16 @@ def test_each_opened_source_is_closed_once_read():
     assert closed == sources
 
 
+def test_source_that_cannot_even_be_closed_still_ends_its_capture():
+    class Clinging(ScriptedSource):
+        def close(self):
+            raise GONE
+
+    with Capture(Clinging([make_frame(0)], live=True)) as capture:
+        assert take_last(capture).seq == 0
+        assert capture.error is GONE
+
+
 def test_unreadable_pictures_are_counted_over_all_openings():
     sources = [dying([0]), ending([0])]
     for source, unreadable in zip(sources, (3, 4), strict=True):

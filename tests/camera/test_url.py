@@ -49,7 +49,7 @@ def test_word_means_a_kind_of_source(name, kind, tmp_path, monkeypatch):
     assert parse_source(name).kind == kind
 
 
-@pytest.mark.parametrize("name", ["absent", "absent.mp4", "/dev/video", "/dev/null/x"])
+@pytest.mark.parametrize("name", ["absent", "absent.mp4", "/dev/video", "/dev/null/x", "", " "])
 def test_word_that_is_nothing_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="no such source"):

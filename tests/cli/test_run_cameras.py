@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -84,7 +85,9 @@ def test_two_files_a_camera_and_a_dead_source_run_at_once(edge, tmp_path, closed
     assert f"edge: {told}: connection refused. Trying again\n" in done.stderr
     assert done.stderr.count("connection refused") == 1
     assert re.search(
-        rf"^  {told}: connecting: connection refused; 0 frames", done.stdout, re.MULTILINE
+        rf"^  {told}: connecting: connection refused; 0 frames, 0 dropped$",
+        done.stdout,
+        re.MULTILINE,
     )
     assert re.search(r"^  a\.avi: ended; 8 frames, 0 dropped", done.stdout, re.MULTILINE)
     assert re.search(rf"^  {camera.url}: live; \d+ frames", done.stdout, re.MULTILINE)
@@ -140,6 +143,31 @@ def test_signal_ends_a_live_run_with_its_summary(tmp_path, number, is_stalled):
             out, err = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, err) == (0, "")
     assert f"{camera.url} · squeezenet8" in out
+
+
+@pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="no gst-launch-1.0 here")
+def test_ctrl_c_ends_the_wait_for_the_first_picture(tmp_path):
+    os.mkfifo(tmp_path / "silent")
+    pipeline = "gst:filesrc location=silent ! decodebin"
+    command = [sys.executable, "-m", "edge", "run", pipeline, "--engine", "null"]
+    with (
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process,
+        (tmp_path / "silent").open("wb"),
+    ):  # which waits until the pipeline reads
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, out) == (130, "")
+    assert err.lstrip() == "edge: interrupted\n"  # Click begins a new line behind ^C
+
+
+def test_same_source_twice_is_told_apart(edge, tmp_path):
+    make_video(tmp_path / "a.avi", frames=4)
+    done = edge("run", "a.avi", "a.avi", "--engine", "null", "--json", "rows.jsonl")
+    assert done.returncode == 0, done.stderr
+    names = [row["source"] for row in rows_of(tmp_path / "rows.jsonl")]
+    assert sorted(names) == ["a.avi"] * 4 + ["a.avi (2)"] * 4
 
 
 def test_file_in_realtime_drops_what_a_slow_engine_cannot_take(edge, tmp_path):

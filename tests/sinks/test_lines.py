@@ -40,8 +40,10 @@ def test_line_says_rate_guess_latency_and_counts():
     )
 
 
-def test_line_waits_for_the_first_frame():
-    assert lines_of(1.0, 2.0, latest=None) == []
+def test_line_without_a_frame_says_the_state_and_no_figures():
+    source = make_status(state="connecting", latest=None, frames=0, counts=SourceCounts())
+    (line,) = lines_of(1.0, latest=None, sources=(source,))
+    assert line == "   1.0 s  connecting  0 frames, 0 dropped"
 
 
 def test_each_of_several_sources_has_its_line_and_says_why_it_is_not_live():

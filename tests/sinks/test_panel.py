@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from samples import make_record, make_snapshot, make_status
 
-from edge.record import PowerReading
+from edge.record import Percentiles, PowerReading
 from edge.sinks.panel import PanelSink, bar_text, draw_panel
 
 WIDTHS = (60, 120)
@@ -116,6 +116,14 @@ def test_panel_has_a_line_for_each_of_several_sources(width):
     for words in ("/dev/video0", "live", "stalled", "connecting", "no frame yet", "apple 75.0%",
                   "no frame for 3 s", "refused", "29.9 fps"):  # fmt: skip
         assert words in text
+
+
+def test_panel_has_no_age_for_a_source_without_frames():
+    zero = Percentiles(0.0, 0.0, 0.0)
+    away = make_status("b", state="connecting", latest=None, frames=0, fps=0.0, age=zero)
+    lines = shown(120, sources=(make_status("a"), away))
+    (line,) = (line for line in lines if "connecting" in line)
+    assert "0.00" not in line
 
 
 def test_panel_says_why_its_only_source_is_not_live():
