@@ -257,9 +257,9 @@ def test_stream_that_ends_is_lost(server):
 
 
 def stop_while_reading(source, server) -> None:
-    server.stall()
     answers = []
-    source.read()  # what was sent before; the thread below waits for what never comes
+    source.read()
+    server.stall()  # the thread below waits for what never comes
 
     def read() -> None:
         read_on(source)
