@@ -64,6 +64,7 @@ class Frame:
         source: how the source is named in records.
         file: the picture's own file name, where it is one.
         stamp_ns: the source's own time of the picture, on its own clock, where it tells one.
+        decode_ns: what the source took to decode it after reading; 0 where it is left to others.
     """
 
     data: Data
@@ -73,6 +74,7 @@ class Frame:
     source: str
     file: str | None = None
     stamp_ns: int | None = None
+    decode_ns: int = 0
 
     @property
     def size(self) -> tuple[int, int]:

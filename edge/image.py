@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING
 
 import cv2
@@ -165,10 +166,14 @@ class Fitter:
 
     Args:
         contract: the resize rule and the input size.
+
+    Attributes:
+        decode_ns: what the last `fit` took of its time to decode.
     """
 
     def __init__(self, contract: Contract) -> None:
         cv2.setNumThreads(1)  # waking others for such small pictures costs more than it brings
+        self.decode_ns = 0
         self._contract = contract
         height, width = contract.input_hw
         self._decoded = Memory()
@@ -186,11 +191,14 @@ class Fitter:
         Raises:
             InputError: the picture is damaged; `out` is undefined then.
         """
+        self.decode_ns = 0
         if isinstance(data, Planes):
             self._fit_planes(data, out)
             return
         if isinstance(data, Jpeg):
+            started_ns = time.perf_counter_ns()
             pixels = _decode_jpeg(data, self._contract, self._decoded)
+            self.decode_ns = time.perf_counter_ns() - started_ns
             is_small = pixels.shape[:2] != (data.height, data.width)
         else:
             pixels, is_small = data, False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import EdgeError, InputError
 from edge.image import Fitter
-from edge.record import FrameRecord, PowerReading, StageTimes, Summary, Unavailable
+from edge.record import FrameRecord, StageTimes, Summary, Unavailable
 from edge.result import classify
 from edge.telemetry.tally import Tally
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge.engine.base import Engine, Slot
     from edge.frame import Frame
     from edge.model.contract import Contract
-    from edge.record import Snapshot
+    from edge.record import BoardReading, PowerReading, Snapshot
     from edge.sinks.base import Sink
 
 WAIT_S = 0.1
@@ -39,9 +39,11 @@ class LoopOptions:
         seconds: length of the run; None runs to the end of the sources.
         stop: ends the run when it is set, from any thread or signal handler.
         read_power: gives the power now.
+        read_board: gives heat, clocks, load and mode now.
     """
 
     read_power: Callable[[], PowerReading | Unavailable]
+    read_board: Callable[[], BoardReading | Unavailable] = lambda: Unavailable("not asked for")
     top_k: int = 5
     seconds: float | None = None
     stop: threading.Event = field(default_factory=threading.Event)
@@ -54,6 +56,7 @@ class _InFlight:
     slot: Slot
     taken_ns: int
     fitted_ns: int
+    decode_ns: int
 
 
 _slot_of = attrgetter("slot")
@@ -108,6 +111,7 @@ class _Run:
         self._sources = sources
         self._engine = engine
         self._contract = contract
+        self._are_logits = contract.output == "logits"
         self._fitter = Fitter(contract)
         self._sinks = sinks
         self._options = options
@@ -194,31 +198,35 @@ class _Run:
             self._sources.captures[number].count_unreadable()
             return []
         self._spare = None
-        return [_InFlight(number, frame, slot, taken_ns, time.monotonic_ns())]
+        return [
+            _InFlight(number, frame, slot, taken_ns, time.monotonic_ns(), self._fitter.decode_ns)
+        ]
 
     def _collect(self) -> None:
         """Tell the answers of the oldest submission."""
         for flight in self._in_flight.popleft():
             scores = self._engine.collect()
+            scored_ns = time.monotonic_ns()
             result = classify(
-                scores.values,
-                self._contract.labels,
-                self._options.top_k,
-                are_logits=self._contract.output == "logits",
-            )
+                scores.values, self._contract.labels, self._options.top_k,
+                are_logits=self._are_logits,
+            )  # fmt: skip
             done_ns = time.monotonic_ns()
             frame = flight.frame
+            read_ns = frame.captured_ns + frame.capture_ns + frame.decode_ns
             times = StageTimes(
                 capture_ns=frame.capture_ns,
-                wait_ns=max(0, flight.taken_ns - frame.captured_ns - frame.capture_ns),
-                preprocess_ns=flight.fitted_ns - flight.taken_ns,
+                decode_ns=frame.decode_ns + flight.decode_ns,
+                wait_ns=max(0, flight.taken_ns - read_ns),
+                preprocess_ns=flight.fitted_ns - flight.taken_ns - flight.decode_ns,
                 infer_ns=scores.infer_ns,
+                post_ns=done_ns - scored_ns,
                 age_ns=done_ns - frame.captured_ns,
             )
             record = FrameRecord(frame, result, times)
-            self._tally.add(flight.number, record, done_ns)
             for sink in self._sinks:
                 sink.take_record(record)
+            self._tally.add(flight.number, record, done_ns, time.monotonic_ns() - done_ns)
 
     def _tell_snapshot(self) -> None:
         if time.monotonic_ns() < self._next_snapshot_ns:
@@ -237,4 +245,6 @@ class _Run:
 
     def _snapshot(self) -> Snapshot:
         looks = [(*capture.look(), capture.counts) for capture in self._sources.captures]
-        return self._tally.snapshot(time.monotonic_ns(), looks, self._options.read_power())
+        options = self._options
+        now_ns = time.monotonic_ns()
+        return self._tally.snapshot(now_ns, looks, options.read_power(), options.read_board())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from edge.frame import Frame
     from edge.result import Result
 
-STAGES = ("capture", "wait", "preprocess", "infer", "end_to_end")
+STAGES = (
+    "capture", "decode", "wait", "preprocess", "infer", "post", "sink", "end_to_end",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +21,21 @@ class StageTimes:
     """What each stage of one frame took.
 
     Attributes:
-        capture_ns: reading and decoding, without waiting for the camera.
-        wait_ns: between capture and preprocessing.
-        preprocess_ns: crop and resize into the engine's memory.
+        capture_ns: reading, without waiting for the camera.
+        decode_ns: from what the camera coded to pixels; 0 where it gives pixels.
+        wait_ns: between the source and the loop.
+        preprocess_ns: crop and resize into the engine's memory, without decoding.
         infer_ns: from submission to scores.
+        post_ns: from scores to the label.
         age_ns: from the picture's arrival to its label (end to end).
     """
 
     capture_ns: int
+    decode_ns: int
     wait_ns: int
     preprocess_ns: int
     infer_ns: int
+    post_ns: int
     age_ns: int
 
 
@@ -41,23 +47,6 @@ class FrameRecord:
     result: Result
     times: StageTimes
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the object that `--json` writes, times in milliseconds."""
-        row: dict[str, Any] = {"seq": self.frame.seq, "source": self.frame.source}
-        if self.frame.file is not None:
-            row["file"] = self.frame.file
-        row["top"] = [
-            {"label": guess.label, "index": guess.index, "p": round(guess.p, 6)}
-            for guess in self.result.top
-        ]
-        times = self.times
-        row["age_ms"] = round(times.age_ns / 1e6, 3)
-        row["capture_ms"] = round(times.capture_ns / 1e6, 3)
-        row["wait_ms"] = round(times.wait_ns / 1e6, 3)
-        row["preprocess_ms"] = round(times.preprocess_ns / 1e6, 3)
-        row["infer_ms"] = round(times.infer_ns / 1e6, 3)
-        return row
-
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
@@ -66,6 +55,8 @@ class Percentiles:
     p50_ms: float
     p90_ms: float
     p99_ms: float
+    p999_ms: float
+    max_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +68,63 @@ class PowerReading:
         mean_mw: mean over the run so far.
         energy_j: energy of the run so far.
         total: which rail or sum the figures are, for example "VDD_IN (module)".
+        covered_s: the time that `mean_mw` and `energy_j` are of.
+        energy_error_j: how far `energy_j` may be off because power was sampled, not followed.
+        idle_mw: mean before the run began, None where it was not measured.
+        rails_mw: each rail now, those outside the total too; None where it cannot be read.
+        sampler_share: of one core that the sampling itself takes, 0 to 1.
     """
 
     power_mw: float
     mean_mw: float
     energy_j: float
     total: str
+    covered_s: float = 0.0
+    energy_error_j: float = 0.0
+    idle_mw: float | None = None
+    rails_mw: Mapping[str, float | None] = field(default_factory=dict)
+    sampler_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A clock and the limits it moves between, None where the machine does not tell.
+
+    Attributes:
+        name: "gpu", "emc", or "cpu0" and so on.
+        mhz: now.
+        min_mhz: not below this.
+        max_mhz: not above this.
+    """
+
+    name: str
+    mhz: float
+    min_mhz: float | None = None
+    max_mhz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardReading:
+    """Heat, clocks, load and mode of the machine at one moment.
+
+    Attributes:
+        temperatures_c: by the zone's name; a zone that sleeps is missing.
+        clocks: those that the machine tells.
+        gpu_load: 0 to 1, None where it is not told.
+        mode: name and number of the power mode, "MAXN_SUPER (2)"; None where there is none.
+        locked: whether all clocks are held at one frequency, as jetson_clocks does; None where
+            that cannot be told.
+        throttling: what holds the clocks down at this moment, in a few words each.
+        throttles: times that anything began to do so since the run began.
+    """
+
+    temperatures_c: Mapping[str, float]
+    clocks: tuple[Clock, ...] = ()
+    gpu_load: float | None = None
+    mode: str | None = None
+    locked: bool | None = None
+    throttling: tuple[str, ...] = ()
+    throttles: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +219,7 @@ class Snapshot:
         power: the total, or why there is none.
         latest: the newest record of any source, None before the first frame.
         sources: each of them, in the order in which they were given.
+        board: heat, clocks, load and mode, or why they are not known.
     """
 
     elapsed_s: float
@@ -188,6 +231,22 @@ class Snapshot:
     power: PowerReading | Unavailable
     latest: FrameRecord | None
     sources: tuple[SourceStatus, ...] = ()
+    board: BoardReading | Unavailable = Unavailable("not asked for")
+
+    @property
+    def energy_per_frame_j(self) -> float | None:
+        """Energy of the run per classified frame, idle included; None without power or frames."""
+        if isinstance(self.power, Unavailable) or not self.frames:
+            return None
+        return self.power.energy_j / self.frames
+
+    @property
+    def net_energy_per_frame_j(self) -> float | None:
+        """The same above idle; None where idle was not measured."""
+        power = self.power
+        if isinstance(power, Unavailable) or power.idle_mw is None or not self.frames:
+            return None
+        return (power.energy_j - power.idle_mw / 1000 * power.covered_s) / self.frames
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -117,7 +117,7 @@ def make_frame(seq: int = 0, *, captured_ns: int = 0, file: str | None = None) -
 def make_record(*guesses: tuple[str, float], file: str | None = None) -> FrameRecord:
     """Make a record with fixed times; guesses are (label, p)."""
     top = tuple(Guess(label, index, p) for index, (label, p) in enumerate(guesses))
-    times = StageTimes(1_500_000, 250_000, 400_000, 2_000_400, 4_321_000)
+    times = StageTimes(1_500_000, 0, 250_000, 400_000, 2_000_400, 35_000, 4_321_000)
     return FrameRecord(make_frame(7, file=file), Result(top), times)
 
 
@@ -130,7 +130,7 @@ def make_status(name: str = "scripted", **changes: object) -> SourceStatus:
         "frames": 75,
         "fps": 29.94,
         "counts": SourceCounts(dropped=4),
-        "age": Percentiles(5.25, 6.5, 21.75),
+        "age": Percentiles(5.25, 6.5, 21.75, 25.0, 31.5),
         "latest": make_record(("apple", 0.75), ("bird", 0.2), ("cup", 0.05)),
     }
     return SourceStatus(name, **{**fields, **changes})
@@ -146,7 +146,7 @@ def make_snapshot(**changes: object) -> Snapshot:
         "unreadable": 0,
         "fps": 29.94,
         "stages": {
-            name: Percentiles(1.25 + place, 2.5 + place, 17.75 + place)
+            name: Percentiles(*(ms + place for ms in (1.25, 2.5, 17.75, 19.5, 23.0)))
             for place, name in enumerate(STAGES)
         },
         "power": Unavailable("no power rail and no RAPL on this machine"),

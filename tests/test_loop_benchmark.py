@@ -166,7 +166,7 @@ def test_histogram_takes_any_ages(values):
 @pytest.mark.parametrize(("age_ms", "holds"), [(50, True), (56, False)])
 def test_age_is_held_against_an_interval_an_inference_and_the_reading(age_ms, holds):
     """Interval 30 ms, inference 20 ms, reading 2 ms, resizing 3 ms: 55 ms is the bound."""
-    times = StageTimes(2_000_000, 0, 3_000_000, 20_000_000, age_ms * 1_000_000)
+    times = StageTimes(2_000_000, 0, 0, 3_000_000, 20_000_000, 0, age_ms * 1_000_000)
     told, word = import_module("frame_age").verdict([times], 30.0)
     assert told is holds
     assert "bound 55.0 ms" in word

@@ -11,20 +11,21 @@ from samples import make_frame, make_record, make_snapshot
 
 from edge.record import STAGES, FrameRecord, PowerReading, StageTimes
 from edge.result import Guess, Result
+from edge.schema import frame_row
 from edge.sinks.text import STAGE_TITLES, counts_text, power_text, top_text
 
 NS = st.integers(0, 10**13)
 
 
-@given(st.builds(StageTimes, NS, NS, NS, NS, NS))
+@given(st.builds(StageTimes, NS, NS, NS, NS, NS, NS, NS))
 def test_times_are_written_in_milliseconds_to_the_microsecond(times):
-    row = FrameRecord(make_frame(), Result((Guess("apple", 0, 1.0),)), times).to_json()
-    for key in ("capture", "wait", "preprocess", "infer", "age"):
+    row = frame_row(FrameRecord(make_frame(), Result((Guess("apple", 0, 1.0),)), times))
+    for key in ("capture", "decode", "wait", "preprocess", "infer", "post", "age"):
         assert row[f"{key}_ms"] == pytest.approx(getattr(times, f"{key}_ns") / 1e6, abs=0.000501)
 
 
 def test_guesses_are_written_with_label_index_and_p():
-    row = make_record(("apple", 1 / 3), ("bird", 0.0000001)).to_json()
+    row = frame_row(make_record(("apple", 1 / 3), ("bird", 0.0000001)))
     assert row["top"] == [
         {"label": "apple", "index": 0, "p": 0.333333},
         {"label": "bird", "index": 1, "p": 0.0},
@@ -32,8 +33,8 @@ def test_guesses_are_written_with_label_index_and_p():
 
 
 def test_file_is_written_only_when_there_is_one():
-    assert make_record(("apple", 1.0), file="a/b.png").to_json()["file"] == "a/b.png"
-    assert "file" not in make_record(("apple", 1.0)).to_json()
+    assert frame_row(make_record(("apple", 1.0), file="a/b.png"))["file"] == "a/b.png"
+    assert "file" not in frame_row(make_record(("apple", 1.0)))
 
 
 def test_values_that_cross_threads_cannot_be_rebound():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,10 @@ class Decoder:
 
     Args:
         stream: whose packets come; nothing of it was decoded yet.
+
+    Attributes:
+        unreadable: packets and frames so far that are damaged.
+        busy_ns: what all decoding took so far.
     """
 
     def __init__(self, stream: VideoStream) -> None:
@@ -83,6 +88,7 @@ class Decoder:
         # pictures with it then, uncounted, and each picture comes some packets late.
         self._context.thread_type = "SLICE"
         self.unreadable = 0
+        self.busy_ns = 0
 
     def decode(self, packet: Packet[VideoStream]) -> list[Picture]:
         """Give the pictures that this packet completes; what is damaged is counted, not raised.
@@ -90,6 +96,12 @@ class Decoder:
         Args:
             packet: of the stream; an empty one, which FFmpeg gives last, completes all.
         """
+        started_ns = time.monotonic_ns()
+        pictures = self._decode(packet)
+        self.busy_ns += time.monotonic_ns() - started_ns
+        return pictures
+
+    def _decode(self, packet: Packet[VideoStream]) -> list[Picture]:
         if self._is_mjpeg and packet.size:
             if packet.is_corrupt:  # cut short: the rest of the picture would be grey
                 self.unreadable += 1

@@ -80,7 +80,7 @@ class RTSPSource:
         self._decoder = Decoder(stream)
         self._ready: deque[Picture] = deque()
         self._came_ns = 0
-        self._took_ns = 0
+        self._decode_ns = 0
         self._has_key = False
         self._given = 0
         rate = stream.guessed_rate or stream.average_rate
@@ -121,9 +121,10 @@ class RTSPSource:
             picture.data,
             self._given,
             self._came_ns,
-            self._took_ns,
+            0,
             self._name,
             stamp_ns=picture.stamp_ns,
+            decode_ns=self._decode_ns,
         )
         self._given += 1
         return frame
@@ -154,7 +155,7 @@ class RTSPSource:
         if self._has_key:
             self._came_ns = time.monotonic_ns()
             self._ready.extend(self._decoder.decode(packet))
-            self._took_ns = time.monotonic_ns() - self._came_ns
+            self._decode_ns = time.monotonic_ns() - self._came_ns
 
     def stop(self) -> None:
         """Let `read` give up when it looks up next, within a second."""

@@ -42,12 +42,12 @@ class StillsSource:
     def __init__(self, url: SourceURL) -> None:
         root, paths = _find(url.target)
         self._single: Data | None = None
-        self._took_ns = 0
+        self._decode_ns = 0
         if paths is None:
             paths = [root]
             started_ns = time.monotonic_ns()
             self._single = decode(root)
-            self._took_ns = time.monotonic_ns() - started_ns
+            self._decode_ns = time.monotonic_ns() - started_ns
         self._root = root
         self._paths = paths
         self._next = 0
@@ -79,8 +79,9 @@ class StillsSource:
     def _give_single(self, path: Path, data: Data) -> Frame:
         """Give what was decoded at the opening, as if it were now: the time between is not its."""
         self._single = None
-        captured_ns = time.monotonic_ns() - self._took_ns
-        return Frame(data, 0, captured_ns, self._took_ns, self.info.name, path.name)
+        decode_ns = self._decode_ns
+        captured_ns = time.monotonic_ns() - decode_ns
+        return Frame(data, 0, captured_ns, 0, self.info.name, path.name, decode_ns=decode_ns)
 
     def stop(self) -> None:
         """Let `read` end by itself, which takes no longer than one picture."""

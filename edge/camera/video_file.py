@@ -88,18 +88,19 @@ class VideoFileSource:
         return following
 
     def _next(self) -> Frame | None:
-        started_ns = time.monotonic_ns()
+        started_ns, decoded_ns = time.monotonic_ns(), self._decoder.busy_ns
         picture = next(self._pictures, None)
         if picture is None:
             return None
-        took_ns = time.monotonic_ns() - started_ns
+        decode_ns = self._decoder.busy_ns - decoded_ns
         frame = Frame(
             picture.data,
             self._given,
             started_ns,
-            took_ns,
+            time.monotonic_ns() - started_ns - decode_ns,
             self._name,
             stamp_ns=picture.stamp_ns,
+            decode_ns=decode_ns,
         )
         self._given += 1
         return frame

@@ -6,12 +6,14 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edge.board import SysRoot
+from edge.cli.outputs import Outputs, open_outputs, output_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,9 +46,7 @@ DEFAULT_MODEL = "squeezenet8-int8"
               help="Stop after so long; without it the source's end or Ctrl-C does.")  # fmt: skip
 @click.option("--top", "top_k", type=click.IntRange(1), default=5, show_default=True,
               help="Guesses a frame.")  # fmt: skip
-@click.option("--json", "json_file", metavar="FILE",
-              help="Write one JSON object a frame; - is stdout.")  # fmt: skip
-@click.option("--show", is_flag=True, help="Open a window with the picture and its guesses.")
+@output_options
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
 )
@@ -59,8 +59,7 @@ def run(
     rebuild: bool,
     seconds: float | None,
     top_k: int,
-    json_file: str | None,
-    show: bool,
+    outputs: Outputs,
     root: Path,
 ) -> None:
     """Classify what each SOURCE shows, several at once if you like.
@@ -101,18 +100,18 @@ def run(
         # Not earlier: a plan that is built, or a camera that is awaited, would not see the event.
         stop = stack.enter_context(_stopped_by_signals())
         stack.enter_context(played)  # before what can be refused, so that it is closed then
-        files = _open_files(stack, stop, json_file=json_file, show=show)
+        sinks = open_outputs(outputs, stack, stop)
         power = stack.enter_context(PowerSampler(SysRoot(root)))
         options = LoopOptions(read_power=power.read, top_k=top_k, seconds=seconds, stop=stop)
-        text = sys.stderr if json_file == "-" else sys.stdout
+        text = sys.stderr if outputs.takes_stdout else sys.stdout
         try:
-            summary = _classify(played, opened, contract, files, text, options)
+            summary = _classify(played, opened, contract, sinks, text, options)
         except EngineLostError as error:
             if engine != AUTO or opened.info.name != TENSORRT:
                 raise
             ready.close()
             opened, contract = ready.enter_context(open_on_cpu(asked, error))
-            summary = _classify(played, opened, contract, files, text, options)
+            summary = _classify(played, opened, contract, sinks, text, options)
     if summary.lost is not None:
         raise summary.lost
 
@@ -121,7 +120,7 @@ def _classify(
     played: RoundRobin,
     engine: Engine,
     contract: Contract,
-    files: list[Sink],
+    sinks: list[Sink],
     text: TextIO,
     options: LoopOptions,
 ) -> Summary:
@@ -132,24 +131,9 @@ def _classify(
     what = names[0] if len(names) == 1 else f"{len(names)} sources"
     title = f"{what} · {contract.name} · {engine.info.name}"
     with closing(_open_text(text, title, options.top_k)) as live:
-        summary = run_loop(played, engine, contract, [*files, live], options)
+        summary = run_loop(played, engine, contract, [*sinks, live], options)
     click.echo(summary_text(summary, title), file=text)
     return summary
-
-
-def _open_files(
-    stack: ExitStack, stop: threading.Event, *, json_file: str | None, show: bool
-) -> list[Sink]:
-    sinks: list[Sink] = []
-    if json_file is not None:
-        from edge.sinks.rows import JSONLinesSink
-
-        sinks.append(stack.enter_context(closing(JSONLinesSink(json_file))))
-    if show:
-        from edge.sinks.window import WindowSink
-
-        sinks.append(stack.enter_context(closing(WindowSink("edge", stop))))
-    return sinks
 
 
 def _open_text(text: TextIO, title: str, top_k: int) -> Sink:
@@ -190,9 +174,9 @@ def summary_text(summary: Summary, title: str) -> str:
         f"  {counts_text(final)} in {final.elapsed_s:.1f} s, {final.fps:.1f} fps",
     ]
     if final.frames:
-        lines.append(f"  {'latency in ms':14}{'p50':>8}{'p90':>9}{'p99':>9}")
+        lines.append(f"  {'latency in ms':14}{'p50':>8}{'p90':>9}{'p99':>9}{'p99.9':>9}{'max':>9}")
         for name, stage in final.stages.items():
-            figures = f"{stage.p50_ms:8.2f} {stage.p90_ms:8.2f} {stage.p99_ms:8.2f}"
+            figures = " ".join(f"{ms:8.2f}" for ms in astuple(stage))
             lines.append(f"    {STAGE_TITLES[name]:12}{figures}")
     lines.append(f"  power {power_text(final.power)}")
     if len(final.sources) > 1:

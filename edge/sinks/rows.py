@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from edge.files import explain_os_error
+from edge.schema import frame_row
 
 if TYPE_CHECKING:
     from edge.record import FrameRecord, Snapshot
@@ -43,7 +44,7 @@ class JSONLinesSink:
             InputError: the disk is full; the file ends with the last whole line.
             BrokenPipeError: the reader of stdout went away.
         """
-        text = json.dumps(record.to_json(), ensure_ascii=False)
+        text = json.dumps(frame_row(record), ensure_ascii=False)
         line = text.encode(errors="backslashreplace") + b"\n"  # a file name may be no UTF-8
         try:
             written = self._file.write(line)

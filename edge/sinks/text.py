@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
 STAGE_TITLES = {
     "capture": "capture",
+    "decode": "decode",
     "wait": "wait",
     "preprocess": "preprocess",
     "infer": "infer",
+    "post": "post",
+    "sink": "sinks",
     "end_to_end": "end to end",
 }
 

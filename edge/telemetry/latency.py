@@ -22,6 +22,7 @@ class LatencyHistogram:
     def __init__(self) -> None:
         self._counts = [0] * (BUCKETS + 1)  # a list counts three times as fast as an array
         self.count = 0
+        self._longest_ns = 0
 
     def add(self, duration_ns: int) -> None:
         """Count one duration; anything below 100 ns counts as that."""
@@ -31,6 +32,7 @@ class LatencyHistogram:
             bucket = min(BUCKETS, round(math.log(duration_ns / FIRST_NS) / _LOG_GROWTH))
         self._counts[bucket] += 1
         self.count += 1
+        self._longest_ns = max(self._longest_ns, duration_ns)
 
     def percentiles_ms(self, *percents: float) -> tuple[float, ...]:
         """Give for each percentage the smallest duration that so many of all are not above.
@@ -44,5 +46,6 @@ class LatencyHistogram:
         return tuple(FIRST_NS * GROWTH**bucket / 1e6 for bucket in buckets)
 
     def percentiles(self) -> Percentiles:
-        """Give p50, p90 and p99."""
-        return Percentiles(*self.percentiles_ms(50, 90, 99))
+        """Give p50, p90, p99, p99.9 and the longest."""
+        p50, p90, p99, p999 = self.percentiles_ms(50, 90, 99, 99.9)
+        return Percentiles(p50, p90, p99, p999, self._longest_ns / 1e6)

@@ -92,7 +92,11 @@ class PowerSampler:
             if integral.power_mw is None:
                 return Unavailable(f"{self._meter.total}: no reading yet")
             return PowerReading(
-                integral.power_mw, integral.mean_mw(), integral.energy_j, self._meter.total
+                integral.power_mw,
+                integral.mean_mw(),
+                integral.energy_j,
+                self._meter.total,
+                integral.seconds,
             )
 
     def _sample(self, meter: PowerMeter) -> None:

@@ -11,7 +11,14 @@ from edge.telemetry.latency import LatencyHistogram
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge.record import FrameRecord, PowerReading, SourceCounts, SourceState, Unavailable
+    from edge.record import (
+        BoardReading,
+        FrameRecord,
+        PowerReading,
+        SourceCounts,
+        SourceState,
+        Unavailable,
+    )
 
 RATE_SNAPSHOTS = 5
 """The rate is that between a snapshot and the one so many before it."""
@@ -37,17 +44,28 @@ class Tally:
         self.frames = 0
         self.last_done_ns = started_ns
 
-    def add(self, number: int, record: FrameRecord, done_ns: int) -> None:
-        """Count a record of the source of that number, whose answer was there at `done_ns`."""
+    def add(self, number: int, record: FrameRecord, done_ns: int, sinks_ns: int) -> None:
+        """Count a record.
+
+        Args:
+            number: of the source.
+            record: of its frame.
+            done_ns: when its answer was there, on the monotonic clock.
+            sinks_ns: what all sinks took for it.
+        """
         times = record.times
         self.frames += 1
         self.last_done_ns = done_ns
         self._latest = record
-        self._stages["capture"].add(times.capture_ns)
-        self._stages["wait"].add(times.wait_ns)
-        self._stages["preprocess"].add(times.preprocess_ns)
-        self._stages["infer"].add(times.infer_ns)
-        self._stages["end_to_end"].add(times.age_ns)
+        stages = self._stages
+        stages["capture"].add(times.capture_ns)
+        stages["decode"].add(times.decode_ns)
+        stages["wait"].add(times.wait_ns)
+        stages["preprocess"].add(times.preprocess_ns)
+        stages["infer"].add(times.infer_ns)
+        stages["post"].add(times.post_ns)
+        stages["sink"].add(sinks_ns)
+        stages["end_to_end"].add(times.age_ns)
         self._sources[number].add(record)
         what = record.frame.file or record.frame.source
         if what in self._seen or len(self._seen) < SEEN_LIMIT:
@@ -69,6 +87,7 @@ class Tally:
         now_ns: int,
         looks: Sequence[tuple[SourceState, str, SourceCounts]],
         power: PowerReading | Unavailable,
+        board: BoardReading | Unavailable,
     ) -> Snapshot:
         """Tell where the run stands.
 
@@ -76,6 +95,7 @@ class Tally:
             now_ns: monotonic clock.
             looks: state, problem and counts of each source.
             power: now.
+            board: now.
         """
         sources = tuple(
             source.status(now_ns, *look) for source, look in zip(self._sources, looks, strict=True)
@@ -90,6 +110,7 @@ class Tally:
             power=power,
             latest=self._latest,
             sources=sources,
+            board=board,
         )
 
     def mean_fps(self) -> float:

@@ -189,7 +189,7 @@ def test_single_jpeg_is_decoded_at_once_and_only_once(tmp_path):
         path.unlink()
         frame = source.read()
         assert np.array_equal(frame.data, pixels)
-        assert frame.capture_ns > 0
+        assert frame.decode_ns > 0
         assert source.read() is None
 
 

@@ -33,12 +33,12 @@ def test_run_ends_with_a_summary(edge, small_onnx, picture_folder):
     lines = done.stdout.splitlines()
     assert lines[0] == "pictures · small · openvino"
     assert lines[1].startswith("  6 frames, 0 dropped in ")
-    assert [line.split("  ")[2] for line in lines[3:8]] == [
-        "capture", "wait", "preprocess", "infer", "end to end",
+    assert [line.split("  ")[2] for line in lines[3:11]] == [
+        "capture", "decode", "wait", "preprocess", "infer", "post", "sinks", "end to end",
     ]  # fmt: skip
-    assert lines[8].startswith("  power ")
-    assert [line.split(": ")[0] for line in lines[9:]] == [f"  {n}.png" for n in range(6)]
-    assert all(line.endswith(" in 100% of 1 frames") for line in lines[9:])
+    assert lines[11].startswith("  power ")
+    assert [line.split(": ")[0] for line in lines[12:]] == [f"  {n}.png" for n in range(6)]
+    assert all(line.endswith(" in 100% of 1 frames") for line in lines[12:])
 
 
 def test_engines_name_the_pictures_alike(edge, small_onnx, picture_folder):

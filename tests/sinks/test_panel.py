@@ -119,7 +119,7 @@ def test_panel_has_a_line_for_each_of_several_sources(width):
 
 
 def test_panel_has_no_age_for_a_source_without_frames():
-    zero = Percentiles(0.0, 0.0, 0.0)
+    zero = Percentiles(0.0, 0.0, 0.0, 0.0, 0.0)
     away = make_status("b", state="connecting", latest=None, frames=0, fps=0.0, age=zero)
     lines = shown(120, sources=(make_status("a"), away))
     (line,) = (line for line in lines if "connecting" in line)

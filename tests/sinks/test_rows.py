@@ -15,7 +15,8 @@ from edge.sinks.rows import JSONLinesSink
 
 GOLDEN = ROOT / "tests" / "golden" / "record.jsonl"
 KEYS = {
-    "seq", "source", "file", "top", "age_ms", "capture_ms", "wait_ms", "preprocess_ms", "infer_ms",
+    "version", "kind", "seq", "source", "file", "top", "age_ms", "capture_ms", "decode_ms",
+    "wait_ms", "preprocess_ms", "infer_ms", "post_ms",
 }  # fmt: skip
 
 

@@ -41,7 +41,7 @@ def test_histogram_takes_any_duration_in_the_same_memory(times_ns):
 
 
 def test_percentiles_are_zero_while_nothing_is_counted():
-    assert LatencyHistogram().percentiles() == Percentiles(0.0, 0.0, 0.0)
+    assert LatencyHistogram().percentiles() == Percentiles(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_time_below_the_first_bucket_counts_as_100_ns():
