@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,12 @@ class Outputs:
     Attributes:
         json_file: a path, or - for stdout.
         show: whether a window is opened.
+        mqtt: the address of a broker.
     """
 
     json_file: str | None
     show: bool
+    mqtt: str | None
 
     @property
     def takes_stdout(self) -> bool:
@@ -41,6 +44,8 @@ OPTIONS = (
     click.option("--json", "json_file", metavar="FILE",
                  help="Write one JSON object a frame; - is stdout."),
     click.option("--show", is_flag=True, help="Open a window with the picture and its guesses."),
+    click.option("--mqtt", metavar="URL", envvar="EDGE_MQTT", show_envvar=True,
+                 help="Publish to a broker, mqtt://host/topic or mqtts://host/topic."),
 )  # fmt: skip
 
 
@@ -77,4 +82,10 @@ def open_outputs(outputs: Outputs, stack: ExitStack, stop: threading.Event) -> l
         from edge.sinks.window import WindowSink
 
         sinks.append(stack.enter_context(closing(WindowSink("edge", stop))))
+    if outputs.mqtt is not None:
+        from edge.sinks.mqtt import MQTTSink
+        from edge.sinks.mqtt_url import parse_broker
+
+        broker = parse_broker(outputs.mqtt, os.environ)
+        sinks.append(stack.enter_context(closing(MQTTSink(broker))))
     return sinks
