@@ -22,6 +22,7 @@ COMMANDS = {
     "quantize": "edge.cli.quantize:quantize",
     "run": "edge.cli.run:run",
     "selftest": "edge.cli.selftest:selftest",
+    "service": "edge.cli.service:service",
 }
 SUMMARIES = {
     "build": "Build a TensorRT plan from a model.",
@@ -31,6 +32,7 @@ SUMMARIES = {
     "quantize": "Turn an fp32 model into an INT8 model.",
     "run": "Classify what a camera, a video or pictures show.",
     "selftest": "Check what of edge works on this machine.",
+    "service": "Run edge at boot, as a service of systemd.",
 }
 EXIT_REFUSED = 1
 EXIT_CHECK_FAILED = 3

@@ -63,7 +63,7 @@ def output_options(command: Command) -> Command:
 
 
 def open_outputs(outputs: Outputs, stack: ExitStack, stop: threading.Event) -> list[Sink]:
-    """Open what was asked for; the stack closes it.
+    """Open what was asked for, by options or by systemd; the stack closes it.
 
     Args:
         outputs: as given.
@@ -88,4 +88,8 @@ def open_outputs(outputs: Outputs, stack: ExitStack, stop: threading.Event) -> l
 
         broker = parse_broker(outputs.mqtt, os.environ)
         sinks.append(stack.enter_context(closing(MQTTSink(broker))))
+    if os.environ.get("NOTIFY_SOCKET"):
+        from edge.sinks.systemd import SystemdSink
+
+        sinks.append(stack.enter_context(closing(SystemdSink(os.environ["NOTIFY_SOCKET"]))))
     return sinks
