@@ -42,7 +42,7 @@ def files_of(root):
 def texts_of(root):
     """Give what is in each file; a link is what it points to."""
     return {
-        name: os.readlink(path) if path.is_symlink() else path.read_text()
+        name: str(path.readlink()) if path.is_symlink() else path.read_text()
         for name, path in files_of(root).items()
     }
 
