@@ -133,6 +133,7 @@ ExecStart={python} -m edge -v service exec
 WorkingDirectory=%S/edge
 # The state of each second is in `systemctl status`; the log gets what is worth a line.
 StandardOutput=null
+StandardError=journal
 Restart=always
 RestartSec=10
 # Wrong arguments do not get right by trying again.

@@ -16,6 +16,9 @@ from doubles import DEADLINE_S
 from samples import make_picture
 from servers.notify import NotifySocket
 
+from edge.board import SysRoot
+from edge.cli.service import _check_root
+from edge.errors import UnavailableError
 from edge.service.settings import parse_settings
 from edge.service.systemd import parse_status
 
@@ -175,6 +178,16 @@ def test_machine_without_systemd_is_told(edge, tmp_path):
             "edge: systemd: does not run this machine."
             " Start `edge run` from whatever starts programs here\n"
         )
+
+
+def test_user_who_is_not_root_gets_the_command_without_the_password(monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(UnavailableError) as refused:
+        _check_root(SysRoot(Path("/")), "install", [SOURCE, "--model", "my own.plan"])
+    assert str(refused.value) == (
+        f"edge service install: only root may. Run: sudo {sys.executable} -m edge service install"
+        " -- rtsp://127.0.0.1/live --model 'my own.plan'"
+    )
 
 
 ACTIVE = """\

@@ -18,13 +18,15 @@ class NotifySocket:
 
     Args:
         address: a path that is free; a text that begins with @ is abstract.
+        patience_s: how long to wait for a message.
     """
 
-    def __init__(self, address: Path | str) -> None:
+    def __init__(self, address: Path | str, patience_s: float = DEADLINE_S) -> None:
         self.address = str(address)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.address.replace("@", "\0", 1))
-        self._socket.settimeout(DEADLINE_S)
+        self._patience_s = patience_s
+        self._socket.settimeout(patience_s)
 
     def hear(self) -> dict[str, str]:
         """Give the next message."""
@@ -50,7 +52,7 @@ class NotifySocket:
         except TimeoutError:
             return True
         finally:
-            self._socket.settimeout(DEADLINE_S)
+            self._socket.settimeout(self._patience_s)
         return False
 
     def __enter__(self) -> Self:

@@ -21,6 +21,12 @@ def test_words_come_out_as_they_went_in_and_new_ones_take_their_place(first, sec
     assert parse_settings(format_settings(second, text)) == second
 
 
+def test_words_are_quoted_for_systemd_and_then_for_a_shell():
+    """As a real systemd 252 took it apart: it knows four escapes, and no variables in a file."""
+    text = format_settings(['a"b', "$x `y`", "\\z", "it's", "\u00e9"])
+    assert text.splitlines()[-1] == (r'''EDGE_RUN="'a\"b' '\$x \`y\`' '\\z' 'it'\"'\"'s' 'é'"''')
+
+
 def test_other_lines_stay_as_they_are():
     before = "A=1\nEDGE_RUN=old\n# EDGE_MQTT_PASSWORD=x\nEDGE_MQTT_PASSWORD=S3cret\n"
     assert format_settings(["demo"], before) == before.replace("old", '"demo"')

@@ -59,6 +59,7 @@ def test_unit_says_what_it_was_asked_to():
         "BindPaths=-/tmp/argus_socket",
         "PartOf=nvargus-daemon.service",
         "WatchdogSec=60",
+        "StandardError=journal",
     ):
         assert line in lines
 
