@@ -45,6 +45,8 @@ class MQTTSink:
         self._frame_topic = f"{broker.topic}/frame"
         self._next_s = 0.0
         self._is_discovered = broker.options.discovery is None
+        self._told_dropped = 0
+        self._is_dropping = False
         self._is_closed = False
         self._link.start()
 
@@ -61,6 +63,7 @@ class MQTTSink:
         """
         if self._link.error is not None:
             raise self._link.error
+        self._tell_drops()
         if not self._is_discovered:
             self._is_discovered = True
             self._discover([source.name for source in snapshot.sources])
@@ -91,6 +94,18 @@ class MQTTSink:
         row["mqtt_dropped"] = self._outbox.dropped
         self._outbox.keep(f"{self._broker.topic}/{name}", _encode(row))
         self._link.wake()
+
+    def _tell_drops(self) -> None:
+        """Say when frames begin to be dropped, and what it came to when none wait any more."""
+        dropped = self._outbox.dropped
+        if dropped > self._told_dropped and not self._is_dropping:
+            self._is_dropping = True
+            log.warning("%s: the buffer of %d frames is full, the oldest are dropped",
+                        self._broker, self._broker.options.buffer)  # fmt: skip
+        elif self._is_dropping and not self._outbox.waiting:
+            self._is_dropping = False
+            log.warning("%s: %d frames dropped so far", self._broker, dropped)
+            self._told_dropped = dropped
 
     def _discover(self, sources: list[str]) -> None:
         topic = self._broker.topic

@@ -68,7 +68,6 @@ class MQTTLink:
         self._said_farewell = False
         self._reason = ""
         self._told = ""
-        self._told_dropped = 0
         self._unconfirmed: dict[int, Message] = {}
         self.sent = 0
         self.error: Exception | None = None
@@ -180,7 +179,6 @@ class MQTTLink:
         """Hand over as much as may be in flight."""
         while len(self._unconfirmed) < IN_FLIGHT and (message := self._outbox.take()):
             self._publish(message)
-        self._tell_drops()
 
     def _publish(self, message: Message) -> None:
         qos = 1 if message.retained else self._broker.options.qos
@@ -206,14 +204,6 @@ class MQTTLink:
             self._publish(Message(self._status_topic, b"offline", retained=True))
         if is_over:
             self._client.disconnect()
-
-    def _tell_drops(self) -> None:
-        """Say once an outage what it cost, when it is over."""
-        dropped = self._outbox.dropped
-        if dropped > self._told_dropped and self._outbox.waiting == 0:
-            log.warning("%s: %d frames dropped, %d in all",
-                        self._broker, dropped - self._told_dropped, dropped)  # fmt: skip
-            self._told_dropped = dropped
 
     def _note_connection(
         self, _client: Client, _userdata: Any, _flags: ConnectFlags,  # noqa: ANN401 - paho's own

@@ -66,6 +66,11 @@ BAD = {
     f" Use one of: auto, tensorrt, {', '.join(ENGINES)}",
     "run good --engine null --json no/out.jsonl": f"no/out.jsonl: {NO_FILE}",
     "run good --engine null --json empty": f"empty: {IS_FOLDER}",
+    "run good --engine null --mqtt mqtt://host": "mqtt://host: names no topic."
+    " Give it as in mqtt://host/topic or mqtts://host:8883/topic",
+    "service install --print -- absent": f"absent: {NO_SOURCE}",
+    "service install --print --": "edge service install: nothing says what to run."
+    " Give it as in: edge service install -- demo",
     "quantize absent.onnx --calib good -o out.onnx": f"absent.onnx: {NO_FILE}",
     "quantize squeezenett --calib good -o out.onnx": "squeezenett: no such model file or name."
     " Did you mean squeezenet8?",

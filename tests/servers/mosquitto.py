@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -27,7 +29,7 @@ USER, PASSWORD = "camera", "S3cret"
 
 
 class Mosquitto:
-    """A broker that keeps its sessions on the disk, so that a listener misses nothing.
+    """A broker that a test starts, hangs, kills and starts again on the same port.
 
     Args:
         folder: empty; holds its settings and its sessions.
@@ -42,8 +44,9 @@ class Mosquitto:
             self.port = holder.getsockname()[1]
         lines = [
             f"listener {self.port} 127.0.0.1", "persistence true",
-            f"persistence_location {folder}/", "autosave_on_changes true", "autosave_interval 1",
-            "max_queued_messages 0", "log_dest stderr"  # its stdout is kept back in a pipe
+            f"persistence_location {folder}/", "autosave_interval 0",
+            "max_inflight_messages 0", "max_queued_messages 0", "queue_qos0_messages true",
+            "log_dest stderr",  # its stdout is kept back in a pipe
         ]  # fmt: skip
         if os.geteuid() == 0:
             lines.append("user root")  # it would lose its folder otherwise
@@ -55,6 +58,7 @@ class Mosquitto:
         lines.append(f"allow_anonymous {str(not secured).lower()}")
         if certificates:
             lines += [f"certfile {certificates}/server.pem", f"keyfile {certificates}/server.key"]
+        self._saved = folder / "mosquitto.db"
         self._settings = folder / "mosquitto.conf"
         self._settings.write_text("\n".join(lines) + "\n")
         self._process: subprocess.Popen[str] | None = None
@@ -80,6 +84,23 @@ class Mosquitto:
             for _ in pipe:
                 pass
 
+    def save(self) -> None:
+        """Let it write its sessions to the disk, for the next `start`."""
+        self._saved.unlink(missing_ok=True)
+        self._process.send_signal(signal.SIGUSR1)
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not self._saved.exists():
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+
+    def hang(self) -> None:
+        """Stop it in the middle of its work."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on after `hang`."""
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it by SIGKILL; a second call does nothing."""
         process, self._process = self._process, None
@@ -96,7 +117,12 @@ class Mosquitto:
 
 
 class Listener:
-    """A subscriber that keeps all it hears, over restarts of the broker too."""
+    """A subscriber that keeps all it hears, over restarts of the broker too.
+
+    It listens with QoS 0, so that the broker has passed on whatever it confirmed to a publisher.
+    With QoS 1 there would be more under way between broker and listener, which goes down with the
+    broker and says nothing of the publisher.
+    """
 
     def __init__(self, port: int, topics: str = "#") -> None:
         self.heard: list[tuple[str, str]] = []
@@ -107,7 +133,7 @@ class Listener:
             CallbackAPIVersion.VERSION2, client_id=f"ear-{uuid4().hex[:8]}", clean_session=False
         )
         self._client.reconnect_delay_set(1, 1)
-        self._client.on_connect = lambda client, *_: client.subscribe(self._topics, 1)
+        self._client.on_connect = lambda client, *_: client.subscribe(self._topics, 0)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._hear
         self._port = port
