@@ -34,7 +34,9 @@ IN_FLIGHT = 20
 KEEP_ALIVE_S = 30
 CONNECT_S = 5.0
 LEAVE_S = 1.5
-"""How long the owner waits at the end for what is still to be sent, and for the thread."""
+AWAY_S = 0.2
+"""How long the owner waits at the end for what is still to be sent; the second where the broker is
+known to be away, and gets one more try."""
 
 WAITS = Backoff(first_s=0.5, most_s=30.0)
 NOT_AUTHORIZED = (134, 135)
@@ -87,11 +89,12 @@ class MQTTLink:
 
     def close(self) -> None:
         """Send what is left as far as that goes in time; what cannot be sent counts as lost."""
-        self._deadline_s = time.monotonic() + LEAVE_S
+        leave_s = AWAY_S if self._told else LEAVE_S
+        self._deadline_s = time.monotonic() + leave_s
         self._closing.set()
         self.wake()
         # A name server or a handshake may take longer; the thread dies with the process then.
-        self._thread.join(LEAVE_S + 0.2)
+        self._thread.join(leave_s + AWAY_S)
         if not self._thread.is_alive():
             os.close(self._wake)
 
