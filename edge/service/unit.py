@@ -162,9 +162,8 @@ ProtectProc=invisible
 # the groups that may open them.
 DevicePolicy=closed
 {devices}
-# What it may do. OpenVINO and CUDA write machine code while they run, so that
-# MemoryDenyWriteExecute=yes is left out. Their threads choose their cores, so that @resources
-# stays allowed. Cameras, brokers and web views are on the network, so that it has one; netlink
+# What it may do. OpenVINO writes machine code while it runs, and does not start with
+# MemoryDenyWriteExecute=yes. Its threads choose their cores, so that @resources stays allowed. Cameras, brokers and web views are on the network, so that it has one; netlink
 # tells which addresses this machine has, and which cameras come and go.
 NoNewPrivileges=yes
 CapabilityBoundingSet=

@@ -74,7 +74,10 @@ class Booted:
             "--propagation", "private", "bash", "-c", BOOT, "boot", str(self._folder), *needed,
         ]  # fmt: skip
         address = f"@edge-boot-{os.getpid()}"
-        self._group.mkdir()
+        try:
+            self._group.mkdir()
+        except OSError as error:
+            raise BootError(f"{self._group}: {error.strerror}") from error
         with NotifySocket(address, patience_s=0.2) as heard:
             self._process = subprocess.Popen(
                 ["bash", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', self._group, *command],

@@ -55,7 +55,7 @@ def test_service_runs_in_its_cage_comes_back_when_it_hangs_and_leaves_no_trace(m
     told = f"EDGE_RUN={shlex.join([strange])}\0"
     wait_for(lambda: told in machine.run("cat", f"{process_of(machine)}/environ").stdout)
 
-    done = service(machine, "install", "--", "demo", "--engine", "null")
+    done = service(machine, "install", "--", "demo")  # OpenVINO, which writes code
     assert (done.returncode, done.stderr) == (0, "")
     started = machine.run("systemctl", "start", "edge")  # waits until it says that it is ready
     assert started.returncode == 0, machine.run("journalctl", "-u", "edge").stdout
