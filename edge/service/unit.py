@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 NAME = "edge"
 SETTINGS_PATH = Path(f"/etc/{NAME}/{NAME}.env")
 
-GROUPS = ("video", "render", "gpio", "i2c")
-"""Who may open cameras, a GPU and its power rails, where the distribution has these groups."""
+GROUPS = ("video", "render")
+"""Who may open cameras and a GPU, where the distribution has these groups. Power rails are read
+through sysfs, which wants none."""
 
 HOMES = tuple(map(Path, ("/home", "/root", "/run/user")))
 
@@ -163,8 +164,9 @@ ProtectProc=invisible
 DevicePolicy=closed
 {devices}
 # What it may do. OpenVINO writes machine code while it runs, and does not start with
-# MemoryDenyWriteExecute=yes. Its threads choose their cores, so that @resources stays allowed. Cameras, brokers and web views are on the network, so that it has one; netlink
-# tells which addresses this machine has, and which cameras come and go.
+# MemoryDenyWriteExecute=yes. Its threads choose their cores, so that @resources stays allowed.
+# Cameras, brokers and web views are on the network, so that it has one; netlink tells which
+# addresses this machine has, and which cameras come and go.
 NoNewPrivileges=yes
 CapabilityBoundingSet=
 AmbientCapabilities=

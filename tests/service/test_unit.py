@@ -70,8 +70,8 @@ def test_unit_has_no_argus_where_no_camera_needs_it():
 
 def test_groups_are_those_that_the_machine_has(tmp_path):
     (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/group").write_text("root:x:0:\nvideo:x:44:me\ngpio:x:999:\nvideos:x:5:\n")
-    assert list_groups(SysRoot(tmp_path)) == ["video", "gpio"]
+    (tmp_path / "etc/group").write_text("root:x:0:\nvideo:x:44:me\nrender:x:999:\nvideos:x:5:\n")
+    assert list_groups(SysRoot(tmp_path)) == ["video", "render"]
     assert list_groups(SysRoot(tmp_path / "absent")) == []
 
 
