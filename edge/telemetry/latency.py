@@ -43,7 +43,8 @@ class LatencyHistogram:
             return (0.0,) * len(percents)
         ranks = [max(1, math.ceil(self.count * percent / 100)) for percent in percents]
         buckets = np.searchsorted(np.cumsum(self._counts), ranks).tolist()
-        return tuple(FIRST_NS * GROWTH**bucket / 1e6 for bucket in buckets)
+        longest_ns = max(FIRST_NS, self._longest_ns)
+        return tuple(min(FIRST_NS * GROWTH**bucket, longest_ns) / 1e6 for bucket in buckets)
 
     def percentiles(self) -> Percentiles:
         """Give p50, p90, p99, p99.9 and the longest."""
