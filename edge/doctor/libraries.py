@@ -93,7 +93,7 @@ def _describe(place: Place, module: str, found: Library) -> str:
     if module != "cv2":
         return detail
     has = "with" if found.told["gstreamer"] == "yes" else "without"
-    detail += f", {has} GStreamer (edge starts it by itself)"
+    detail += f", {has} GStreamer"
     jetpack = place.root.glob("usr/lib/python3*/dist-packages/cv2")
     if jetpack and "dist-packages" not in found.file:
         detail += "; hides JetPack's OpenCV"

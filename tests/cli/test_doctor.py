@@ -142,12 +142,14 @@ def test_settings_of_the_environment_are_shown(edge):
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("columns", [60, 120])
-def test_terminal_gets_a_grouped_table_that_fits(tmp_path, columns):
+@pytest.mark.parametrize(("columns", "is_coloured"), [(60, False), (120, True)])
+def test_terminal_gets_a_grouped_table_that_fits(tmp_path, columns, is_coloured):
     make_whole_board(tmp_path, "nano")
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "edge", "doctor", "--root", str(tmp_path)]
     env = {**os.environ, "COLUMNS": str(columns)}
+    if is_coloured:
+        env.pop("NO_COLOR")
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as run:
         os.close(theirs)
         shown = b""
@@ -155,6 +157,7 @@ def test_terminal_gets_a_grouped_table_that_fits(tmp_path, columns):
             shown += piece
     os.close(ours)
     assert run.returncode == 0
+    assert (b"\x1b[33m" in shown) == is_coloured
     lines = re.sub(r"\x1b\[[0-9;]*[mK]", "", shown.decode()).splitlines()
     for title in ("Machine", "Heat, clocks and power", "Libraries", "Models and plans"):
         assert title in lines
