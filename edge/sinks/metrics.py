@@ -38,6 +38,9 @@ BOUNDS_MS = (
 _BOUNDS_NS = tuple(round(bound * 1e6) for bound in BOUNDS_MS)
 _LE = (*(str(bound / 1000) for bound in BOUNDS_MS), "+Inf")
 
+TOGETHER = 64
+"""Records that are counted at once; fewer where a snapshot comes first."""
+
 STAGE_NS = {
     "capture": attrgetter("capture_ns"),
     "decode": attrgetter("decode_ns"),
@@ -100,23 +103,39 @@ class RunMetrics:
 
     def __init__(self) -> None:
         self._stages = {stage: LatencyBuckets() for stage in STAGE_NS}
-        self._adders = [(STAGE_NS[name], buckets.add) for name, buckets in self._stages.items()]
         self._ages: dict[str, LatencyBuckets] = {}
-        self.snapshot: Snapshot | None = None
-        self.about: Mapping[str, str] = {}
+        self._fresh: list[tuple[str, StageTimes]] = []
+        self._snapshot: Snapshot | None = None
+        self._about: Mapping[str, str] = {}
 
     def add(self, record: FrameRecord) -> None:
-        """Count the times of one record."""
-        times: StageTimes = record.times
-        for read_ns, add in self._adders:
-            add(read_ns(times))
-        source = record.frame.source
-        age = self._ages.get(source) or self._ages.setdefault(source, LatencyBuckets())
-        age.add(times.age_ns)
+        """Take the times of one record; many together are counted in less time than one by one."""
+        self._fresh.append((record.frame.source, record.times))
+        if len(self._fresh) == TOGETHER:
+            self._count()
+
+    def update(self, snapshot: Snapshot | None, about: Mapping[str, str]) -> None:
+        """Take what the next scrapes are told; called by the thread that calls `add`.
+
+        Args:
+            snapshot: None before the first one.
+            about: the labels of `edge_info`.
+        """
+        self._count()
+        self._snapshot, self._about = snapshot, about
+
+    def _count(self) -> None:
+        stages = [(STAGE_NS[name], buckets.add) for name, buckets in self._stages.items()]
+        for source, times in self._fresh:
+            for read_ns, add in stages:
+                add(read_ns(times))
+            age = self._ages.get(source) or self._ages.setdefault(source, LatencyBuckets())
+            age.add(times.age_ns)
+        self._fresh.clear()
 
     def collect(self) -> Iterator[Metric]:
         """Give each metric; what is not known is absent, never 0."""
-        yield InfoMetricFamily("edge", "The program, its model and its engine.", dict(self.about))
+        yield InfoMetricFamily("edge", "The program, its model and its engine.", dict(self._about))
         yield _latencies(
             "edge_stage_seconds", "What each stage of a frame took.", "stage", self._stages
         )
@@ -124,7 +143,7 @@ class RunMetrics:
             "edge_end_to_end_seconds", "From a picture's arrival to its label.", "source",
             self._ages.copy(),
         )  # fmt: skip
-        snapshot = self.snapshot
+        snapshot = self._snapshot
         if snapshot is None:
             return
         yield _gauge("edge_run_seconds", "Since the start of the run.", snapshot.elapsed_s)

@@ -45,7 +45,7 @@ class PrometheusSink:
     def __init__(self, address: Address, about: Callable[[], Mapping[str, str]]) -> None:
         self._metrics = RunMetrics()
         self._about = about
-        self._metrics.about = about()
+        self._metrics.update(None, about())
         registry = CollectorRegistry()
         registry.register(self._metrics)
         ProcessCollector(registry=registry)
@@ -63,13 +63,12 @@ class PrometheusSink:
         _LOGGER.info("metrics at http://%s/metrics", Address(host, self.address.port))
 
     def take_record(self, record: FrameRecord) -> None:
-        """Count its times."""
+        """Take its times."""
         self._metrics.add(record)
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
         """Keep it for the next scrape."""
-        self._metrics.about = self._about()  # a lost engine is replaced by another one
-        self._metrics.snapshot = snapshot
+        self._metrics.update(snapshot, self._about())  # a lost engine is replaced by another one
 
     def close(self) -> None:
         """Free the port."""

@@ -22,6 +22,7 @@ COLUMNS = (
 )  # fmt: skip
 """Of CSV: the schema's own names; `top1_` stands for the fields of the best guess."""
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` makes one for each line
 _FORMULA = ("=", "+", "-", "@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 
@@ -57,7 +58,7 @@ class RowsSink:
 
 def json_line(record: FrameRecord) -> bytes:
     """Give the frame's object of the schema in one line."""
-    return _encoded(json.dumps(frame_row(record), ensure_ascii=False) + "\n")
+    return _encoded(_to_json(frame_row(record)) + "\n")
 
 
 def csv_line(record: FrameRecord) -> bytes:
