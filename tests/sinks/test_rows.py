@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
 import os
+import re
 import resource
 import sys
 
@@ -109,7 +111,7 @@ def test_run_rotates_its_files(edge, tmp_path):
     files = [tmp_path / name for name in ("r.csv.2", "r.csv.1", "r.csv")]
     assert sorted(path.name for path in tmp_path.glob("r.csv*")) == ["r.csv", "r.csv.1", "r.csv.2"]
     rows = [row for path in files for row in read_csv(path.read_bytes())]
-    assert [int(row["seq"]) for row in rows] == list(range(12))[-len(rows) :]
+    assert [int(row["seq"]) for row in rows] == list(range(40))[-len(rows) :]
     assert all(path.stat().st_size <= 1000 for path in files)
 
 
@@ -218,6 +220,24 @@ def test_run_ends_quietly_when_nobody_reads_its_rows(edge):
     os.close(writer)
     assert done.returncode == 1
     assert done.stderr == ""
+
+
+def test_reader_that_hangs_stops_neither_the_run_nor_its_end(edge):
+    """What it did not take is counted; the pipe holds eight lines or so."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    done = edge(
+        "run", "demo", "--engine", "null", "--seconds", 2, "--json", "-",
+        capture_output=False, stdout=writer, stderr=-1,
+    )  # fmt: skip
+    os.close(writer)
+    os.close(reader)
+    assert done.returncode == 0
+    frames = int(re.search(r"^  (\d+) frames, ", done.stderr, re.MULTILINE)[1])
+    missing, of = re.search(r"^edge: stdout: (\d+) of (\d+) lines are missing", done.stderr,
+                            re.MULTILINE).groups()  # fmt: skip
+    assert int(of) == frames
+    assert 0 < int(missing) < frames
 
 
 if __name__ == "__main__":
