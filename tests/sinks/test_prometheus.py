@@ -11,6 +11,7 @@ import threading
 import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from shutil import which
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
@@ -338,9 +339,10 @@ def real_prometheus(folder, address):
             url = f"http://127.0.0.1:{port}/api/v1/query?query={quote(query)}"
             with urlopen(url, timeout=DEADLINE_S) as answer:
                 return json.load(answer)["data"]["result"]
-        except HTTPError:
-            raise  # it refuses the query
-        except URLError:  # it is not up yet
+        except URLError as error:
+            is_up = isinstance(error, HTTPError) and error.code != HTTPStatus.SERVICE_UNAVAILABLE
+            if is_up:  # and refuses the query
+                raise
             assert process.poll() is None, (folder / "log").read_text()
             return []
 
