@@ -32,8 +32,8 @@ LONGEST_BYTES = 1 << 20
 class Lines(Protocol):
     """Where lines go."""
 
-    def write(self, line: bytes) -> None:
-        """Take one line, which ends with a line feed and has no other one.
+    def write(self, lines: bytes) -> None:
+        """Take one line or several, each with its line feed.
 
         Raises:
             EdgeError: it cannot be kept.
@@ -76,7 +76,7 @@ def parse_rotation(text: str) -> Rotation:
 
 
 class LineFile:
-    """A file, or stdout, that is written a line at a time without a buffer.
+    """A file, or stdout, that is written in whole lines without a buffer.
 
     With a rotation, FILE becomes FILE.1 when it is full, FILE.1 becomes FILE.2, and so on; the file
     of an earlier run is continued. Without one, an earlier file is replaced.
@@ -100,31 +100,39 @@ class LineFile:
                 self._whole_bytes = _find_end(self._path, head)
             self._file = self._open()
 
-    def write(self, line: bytes) -> None:
-        """Write one line.
+    def write(self, lines: bytes) -> None:
+        """Write one line or several.
 
         Raises:
             InputError: the disk is full, or a full file cannot be put aside; the file ends with the
                 last whole line.
             BrokenPipeError: the reader of stdout went away.
         """
-        if self._is_full_for(line):
-            self._file.close()
-            self._whole_bytes = 0
-            with self._explained():
-                self._file = self._open()
-        self._put(self._file, line)
+        while lines:
+            fitting = self._fitting_bytes(lines)
+            if fitting:
+                self._put(self._file, lines[:fitting])
+                lines = lines[fitting:]
+            else:
+                self._file.close()
+                self._whole_bytes = 0
+                with self._explained():
+                    self._file = self._open()
 
     def close(self) -> None:
         """Close the file; stdout stays open."""
         self._file.close()
 
-    def _is_full_for(self, line: bytes) -> bool:
-        return (
-            self._rotation is not None
-            and self._whole_bytes > len(self._head)
-            and self._whole_bytes + len(line) > self._rotation.most_bytes
-        )
+    def _fitting_bytes(self, lines: bytes) -> int:
+        """Give how much of them, in whole lines, goes into the file as it is."""
+        if self._rotation is None:
+            return len(lines)
+        room_bytes = max(0, self._rotation.most_bytes - self._whole_bytes)
+        if len(lines) <= room_bytes:
+            return len(lines)
+        fitting = lines.rfind(b"\n", 0, room_bytes) + 1
+        has_lines = self._whole_bytes > len(self._head)
+        return fitting if fitting or has_lines else lines.index(b"\n") + 1
 
     def _open(self) -> FileIO:
         """Open the file behind its last whole line; where there is none, make it with its head."""
@@ -145,16 +153,19 @@ class LineFile:
             raise
         return file
 
-    def _put(self, file: FileIO, line: bytes) -> None:
+    def _put(self, file: FileIO, lines: bytes) -> None:
+        written = 0
         try:
             with self._explained():
-                _write_whole(file, line)
+                while written < len(lines):
+                    written += _write_some(file, lines[written:])
         except InputError:
             if self._path is not None:
+                whole = lines.rfind(b"\n", 0, written) + 1
                 with suppress(OSError):  # a device
-                    file.truncate(self._whole_bytes)
+                    file.truncate(self._whole_bytes + whole)
             raise
-        self._whole_bytes += len(line)
+        self._whole_bytes += len(lines)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -166,13 +177,12 @@ class LineFile:
             raise explain_os_error(self._path or "stdout", error) from error
 
 
-def _write_whole(file: FileIO, line: bytes) -> None:
-    written = 0
-    while written < len(line):
-        count: int | None = file.write(line[written:])
-        if count is None:  # stdout was made non-blocking by a program that shares it
-            select.select([], [file], [])
-        written += count or 0
+def _write_some(file: FileIO, data: bytes) -> int:
+    """Write what goes in at once; gives how many bytes."""
+    count: int | None = file.write(data)
+    if count is None:  # stdout was made non-blocking by a program that shares it
+        select.select([], [file], [])
+    return count or 0
 
 
 def _find_end(path: Path, head: bytes) -> int:

@@ -19,10 +19,10 @@ class Gate:
         self.opened, self.reached = threading.Event(), threading.Event()
         self.lines, self.closed = [], 0
 
-    def write(self, line):
+    def write(self, lines):
         self.reached.set()
         assert self.opened.wait(DEADLINE_S)
-        self.lines.append(line)
+        self.lines += lines.splitlines(keepends=True)
 
     def close(self):
         self.closed += 1
@@ -34,7 +34,7 @@ class Broken:
     def __init__(self, error):
         self.error, self.closed = error, 0
 
-    def write(self, line):  # noqa: ARG002 - the protocol's signature
+    def write(self, lines):  # noqa: ARG002 - the protocol's signature
         raise self.error
 
     def close(self):

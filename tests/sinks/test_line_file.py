@@ -68,14 +68,15 @@ def test_line_longer_than_a_file_has_one_for_itself(tmp_path):
 
 @given(
     lines=st.lists(st.integers(1, 40), max_size=30), most_bytes=st.integers(1, 60),
-    keep=st.integers(1, 4),
+    keep=st.integers(1, 4), together=st.integers(1, 5),
 )  # fmt: skip
 def test_files_hold_the_newest_lines_in_order_and_no_more_than_they_may(
-    tmp_path_factory, lines, most_bytes, keep
+    tmp_path_factory, lines, most_bytes, keep, together
 ):
     folder = tmp_path_factory.mktemp("rotated")
     texts = [b"%d" % number + b"." * length + b"\n" for number, length in enumerate(lines)]
-    write(folder / "f", *texts, rotation=Rotation(most_bytes, keep))
+    writes = [b"".join(texts[at : at + together]) for at in range(0, len(texts), together)]
+    write(folder / "f", *writes, rotation=Rotation(most_bytes, keep))
     found = contents(folder)
     names = [name for name in (*(f"f.{number}" for number in range(keep, 0, -1)), "f")
              if name in found]  # fmt: skip
@@ -131,13 +132,14 @@ def test_folder_that_is_gone_is_told_when_the_file_is_full(tmp_path):
             file.write(b"12345678\n")
 
 
-def test_part_of_a_line_is_cut_off_when_the_disk_is_full(tmp_path):
+@pytest.mark.parametrize("together", [1, 4])
+def test_part_of_a_line_is_cut_off_when_the_disk_is_full(tmp_path, together):
     """In a process of its own: the limit is that of the process."""
     script = (
         "from edge.sinks.line_file import LineFile\n"
         "file = LineFile('f')\n"
         "try:\n"
-        "    while True: file.write(b'123456789\\n')\n"
+        f"    while True: file.write(b'123456789\\n' * {together})\n"
         "finally: file.close()\n"
     )
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (55, 55))  # noqa: E731
