@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from edge.sinks.address import Address
+    from edge.sinks.background import BackgroundLines
     from edge.sinks.base import Sink
     from edge.sinks.line_file import Rotation
 
@@ -105,11 +106,14 @@ def open_outputs(
     Raises:
         EdgeError: one of them cannot be opened.
     """
-    sinks: list[Sink] = _open_rows(outputs, stack, live=live)
+    sinks, threads = _open_rows(outputs, stack, live=live)
     if outputs.metrics is not None:
         from edge.sinks.prometheus import PrometheusSink
 
-        sinks.append(stack.enter_context(closing(PrometheusSink(outputs.metrics, about))))
+        told = PrometheusSink(
+            outputs.metrics, about, lambda: {lines.name: lines.dropped for lines in threads}
+        )
+        sinks.append(stack.enter_context(closing(told)))
     if outputs.show:
         from edge.sinks.window import WindowSink
 
@@ -117,8 +121,10 @@ def open_outputs(
     return sinks
 
 
-def _open_rows(outputs: Outputs, stack: ExitStack, *, live: bool) -> list[Sink]:
-    """Open the files of frames.
+def _open_rows(
+    outputs: Outputs, stack: ExitStack, *, live: bool
+) -> tuple[list[Sink], list[BackgroundLines]]:
+    """Open the files of frames, and give the threads that write them too.
 
     A camera does not wait, so neither does the loop: a thread writes, and what does not fit is
     dropped and counted. A video or a folder waits, so the loop does too, and nothing is dropped.
@@ -128,6 +134,7 @@ def _open_rows(outputs: Outputs, stack: ExitStack, *, live: bool) -> list[Sink]:
     from edge.sinks.rows import RowsSink, csv_head, csv_line, json_line
 
     sinks: list[Sink] = []
+    threads: list[BackgroundLines] = []
     for target, head, to_line in (
         (outputs.json_file, b"", json_line),
         (outputs.csv_file, csv_head(), csv_line),
@@ -137,8 +144,9 @@ def _open_rows(outputs: Outputs, stack: ExitStack, *, live: bool) -> list[Sink]:
         lines: Lines = LineFile(target, head, outputs.rotate)
         if live:
             lines = BackgroundLines(lines, "stdout" if target == "-" else target)
+            threads.append(lines)
         sinks.append(stack.enter_context(closing(RowsSink(lines, to_line))))
-    return sinks
+    return sinks, threads
 
 
 def _check_together(outputs: Outputs) -> None:

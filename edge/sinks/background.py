@@ -32,13 +32,13 @@ class BackgroundLines:
 
     Args:
         lines: where to; closed with this.
-        name: of it, for warnings.
+        name: of it, for warnings and metrics.
         most_bytes: that wait at any time.
     """
 
     def __init__(self, lines: Lines, name: str, most_bytes: int = WAITING_BYTES) -> None:
         self._lines = lines
-        self._name = name
+        self.name = name
         self._most_bytes = most_bytes
         self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         # Each is written by one thread alone, so that no lock is needed.
@@ -61,7 +61,7 @@ class BackgroundLines:
         self._tell_failure()
         if self._offered_bytes - self._written_bytes + len(line) > self._most_bytes:
             if not self.dropped:
-                _LOGGER.warning("%s: cannot be written fast enough, lines are dropped", self._name)
+                _LOGGER.warning("%s: cannot be written fast enough, lines are dropped", self.name)
             self.dropped += 1
             return
         self._offered_bytes += len(line)
@@ -89,7 +89,7 @@ class BackgroundLines:
             self._lines.close()
         if self.dropped:
             total = self._written + self.dropped
-            _LOGGER.warning("%s: %d of %d lines are missing", self._name, self.dropped, total)
+            _LOGGER.warning("%s: %d of %d lines are missing", self.name, self.dropped, total)
         self._tell_failure()
 
     def _tell_failure(self) -> None:

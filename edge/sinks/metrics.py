@@ -84,9 +84,9 @@ class LatencyBuckets:
         self._sum_ns = 0
 
     def add(self, duration_ns: int) -> None:
-        """Count one duration."""
+        """Count one duration; a negative one, of a clock that was set, counts as none."""
         self._counts[bisect_left(_BOUNDS_NS, duration_ns)] += 1
-        self._sum_ns += duration_ns
+        self._sum_ns += max(0, duration_ns)  # a sum that goes down would look like a new run
 
     def add_to(self, family: HistogramMetricFamily, label: str) -> None:
         """Write them as they are now, the sum perhaps one duration older than the counts."""
@@ -95,7 +95,7 @@ class LatencyBuckets:
         for bound, count in zip(_LE, counts, strict=True):
             so_far += count
             buckets.append((bound, so_far))
-        family.add_metric([label], buckets, sum_s)
+        family.add_metric(_labels(label), buckets, sum_s)
 
 
 class RunMetrics:
@@ -107,6 +107,7 @@ class RunMetrics:
         self._fresh: list[tuple[str, StageTimes]] = []
         self._snapshot: Snapshot | None = None
         self._about: Mapping[str, str] = {}
+        self._dropped_rows: Mapping[str, int] = {}
 
     def add(self, record: FrameRecord) -> None:
         """Take the times of one record; many together are counted in less time than one by one."""
@@ -114,15 +115,18 @@ class RunMetrics:
         if len(self._fresh) == TOGETHER:
             self._count()
 
-    def update(self, snapshot: Snapshot | None, about: Mapping[str, str]) -> None:
+    def update(
+        self, snapshot: Snapshot | None, about: Mapping[str, str], dropped_rows: Mapping[str, int]
+    ) -> None:
         """Take what the next scrapes are told; called by the thread that calls `add`.
 
         Args:
             snapshot: None before the first one.
             about: the labels of `edge_info`.
+            dropped_rows: by file.
         """
         self._count()
-        self._snapshot, self._about = snapshot, about
+        self._snapshot, self._about, self._dropped_rows = snapshot, about, dropped_rows
 
     def _count(self) -> None:
         stages = [(STAGE_NS[name], buckets.add) for name, buckets in self._stages.items()]
@@ -135,7 +139,7 @@ class RunMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Give each metric; what is not known is absent, never 0."""
-        yield InfoMetricFamily("edge", "The program, its model and its engine.", dict(self._about))
+        yield _info("edge", "The program, its model and its engine.", self._about)
         yield _latencies(
             "edge_stage_seconds", "What each stage of a frame took.", "stage", self._stages
         )
@@ -148,6 +152,8 @@ class RunMetrics:
             return
         yield _gauge("edge_run_seconds", "Since the start of the run.", snapshot.elapsed_s)
         yield from _source_metrics(snapshot.sources)
+        if self._dropped_rows:
+            yield _dropped(self._dropped_rows)
         if not isinstance(snapshot.power, Unavailable):
             yield from _power_metrics(snapshot.power)
         if not isinstance(snapshot.board, Unavailable):
@@ -167,7 +173,7 @@ def _source_metrics(sources: Iterable[SourceStatus]) -> Iterator[Metric]:
     for name, (text, read) in SOURCE_COUNTERS.items():
         counter = CounterMetricFamily(name, text, labels=["source"])
         for source in sources:
-            counter.add_metric([source.name], read(source))
+            counter.add_metric(_labels(source.name), read(source))
         yield counter
     is_up = {source.name: float(source.state == "live") for source in sources}
     yield _gauges("edge_source_up", "Whether the source is live.", "source", is_up)
@@ -176,8 +182,16 @@ def _source_metrics(sources: Iterable[SourceStatus]) -> Iterator[Metric]:
     )
     for source in sources:
         for state in get_args(SourceState):
-            states.add_metric([source.name, state], float(source.state == state))
+            states.add_metric(_labels(source.name, state), float(source.state == state))
     yield states
+
+
+def _dropped(rows: Mapping[str, int]) -> Metric:
+    text = "Rows of frames that a file was too slow for."
+    counter = CounterMetricFamily("edge_rows_dropped_total", text, labels=["file"])
+    for file, dropped in rows.items():
+        counter.add_metric(_labels(file), dropped)
+    return counter
 
 
 def _power_metrics(power: PowerReading) -> Iterator[Metric]:
@@ -192,7 +206,7 @@ def _power_metrics(power: PowerReading) -> Iterator[Metric]:
     energy = CounterMetricFamily(
         "edge_energy_joules_total", "Energy of the run, idle included.", labels=["total"]
     )
-    energy.add_metric([power.total], power.energy_j)
+    energy.add_metric(_labels(power.total), power.energy_j)
     yield energy
     yield _gauge(
         "edge_energy_error_joules",
@@ -221,7 +235,7 @@ def _board_metrics(board: BoardReading) -> Iterator[Metric]:
     if board.gpu_load is not None:
         yield _gauge("edge_gpu_load_ratio", "Load of the GPU.", board.gpu_load)
     if board.mode is not None:
-        yield InfoMetricFamily("edge_power_mode", "The board's power mode.", {"mode": board.mode})
+        yield _info("edge_power_mode", "The board's power mode.", {"mode": board.mode})
     if board.locked is not None:
         text = "Whether all clocks are held at one frequency."
         yield _gauge("edge_clocks_locked", text, float(board.locked))
@@ -244,5 +258,14 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(name, text, labels=[label])
     for value, reading in values.items():
-        family.add_metric([value], reading)
+        family.add_metric(_labels(value), reading)
     return family
+
+
+def _info(name: str, text: str, labels: Mapping[str, str]) -> Metric:
+    return InfoMetricFamily(name, text, dict(zip(labels, _labels(*labels.values()), strict=True)))
+
+
+def _labels(*texts: str) -> list[str]:
+    """Give them as UTF-8 can hold them: a file name, and so a source's, may be none."""
+    return [text.encode(errors="backslashreplace").decode() for text in texts]

@@ -37,22 +37,29 @@ class PrometheusSink:
     Args:
         address: where to listen.
         about: gives version, model and engine, the labels of `edge_info`.
+        dropped_rows: gives how many rows each file was too slow for so far.
 
     Raises:
         InputError: nobody can listen there.
     """
 
-    def __init__(self, address: Address, about: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        about: Callable[[], Mapping[str, str]],
+        dropped_rows: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         self._metrics = RunMetrics()
-        self._about = about
-        self._metrics.update(None, about())
+        self._about = about  # asked again and again: a lost engine is replaced by another one
+        self._dropped_rows = dropped_rows
+        self._metrics.update(None, about(), dropped_rows())
         registry = CollectorRegistry()
         registry.register(self._metrics)
         ProcessCollector(registry=registry)
         handler: type[MetricsHandler] = type("_Scrape", (_Scrape,), {"registry": registry})
         try:
             self._server = _Server(address, handler)
-        except (OSError, OverflowError) as error:
+        except (OSError, UnicodeError) as error:
             raise _explain(address, error) from error
         self.address = Address(address.host, self._server.server_address[1])
         self._thread = threading.Thread(
@@ -68,7 +75,7 @@ class PrometheusSink:
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
         """Keep it for the next scrape."""
-        self._metrics.update(snapshot, self._about())  # a lost engine is replaced by another one
+        self._metrics.update(snapshot, self._about(), self._dropped_rows())
 
     def close(self) -> None:
         """Free the port."""
@@ -101,7 +108,7 @@ class _Server(ThreadingHTTPServer):
             _LOGGER.warning("a scrape failed: %s", error)
 
 
-def _explain(address: Address, error: Exception) -> InputError:
+def _explain(address: Address, error: OSError | UnicodeError) -> InputError:
     """Say in one line why nobody can listen there."""
     known = {
         errno.EADDRINUSE: (
@@ -114,9 +121,8 @@ def _explain(address: Address, error: Exception) -> InputError:
             "Give one that `ip address` lists, or no host for all",
         ),
     }  # fmt: skip
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, (socket.gaierror, UnicodeError)):  # the latter: no name can be so
         wrong, mend = "no such host", "Give an address of this machine, or no host for all"
     else:
-        code = error.errno if isinstance(error, OSError) else None
-        wrong, mend = known.get(code or 0, (str(error), "Give another address"))
+        wrong, mend = known.get(error.errno or 0, (str(error), "Give another address"))
     return InputError(f"--metrics {address}: {wrong}", hint=mend)

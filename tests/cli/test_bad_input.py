@@ -80,6 +80,8 @@ BAD = {
     " cannot be rotated. Leave --rotate away, or name another file",
     "run good --engine null --metrics 9464": f"--metrics 9464: {NO_ADDRESS}",
     "run good --engine null --metrics :65536": f"--metrics :65536: {NO_ADDRESS}",
+    "run good --engine null --metrics a..b:9464": "--metrics a..b:9464: no such host."
+    " Give an address of this machine, or no host for all",
     "run good --engine null --metrics 192.0.2.1:9464": "--metrics 192.0.2.1:9464: this machine has"
     " no such address. Give one that `ip address` lists, or no host for all",
     "quantize absent.onnx --calib good -o out.onnx": f"absent.onnx: {NO_FILE}",

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from shutil import which
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import pytest
 from hypothesis import given
@@ -33,6 +33,7 @@ from edge.sinks.prometheus import PrometheusSink
 DEADLINE_S = 60
 ANY_PORT = Address("127.0.0.1", 0)
 ABOUT = {"version": "1.2.3", "model": "small", "engine": "null"}
+DROPPED = {"rows.jsonl": 12}
 DASHBOARD = ROOT / "docs" / "grafana-edge.json"
 NAME = re.compile(r"\bedge_\w+")
 POWER = PowerReading(
@@ -59,7 +60,7 @@ BOARD = BoardReading(
 
 @contextmanager
 def serving(*snapshots, records=(), address=ANY_PORT):
-    with closing(PrometheusSink(address, lambda: ABOUT)) as sink:
+    with closing(PrometheusSink(address, lambda: ABOUT, lambda: DROPPED)) as sink:
         for record in records:
             sink.take_record(record)
         for snapshot in snapshots:
@@ -67,9 +68,8 @@ def serving(*snapshots, records=(), address=ANY_PORT):
         yield sink
 
 
-def scrape(sink, accept="text/plain"):
-    request = Request(f"http://{sink.address}/metrics", headers={"Accept": accept})
-    with urlopen(request, timeout=DEADLINE_S) as answer:
+def scrape(sink):
+    with urlopen(f"http://{sink.address}/metrics", timeout=DEADLINE_S) as answer:
         return answer.read().decode()
 
 
@@ -105,6 +105,7 @@ def test_figures_of_a_snapshot_are_told_in_base_units():
         ("edge_frames_duplicate_total", (door,)): 3,
         ("edge_frames_out_of_order_total", (door,)): 2,
         ("edge_frames_unreadable_total", (door,)): 1,
+        ("edge_rows_dropped_total", (("file", "rows.jsonl"),)): 12,
         ("edge_source_stalls_total", (door,)): 5,
         ("edge_source_reconnects_total", (door,)): 6,
         ("edge_source_up", (door,)): 1,
@@ -147,6 +148,16 @@ def test_what_is_not_known_is_absent_and_never_zero():
     assert not absent & {name for name, _ in told}
 
 
+def test_name_that_is_no_utf8_is_told_with_an_escape():
+    record = make_record(("apple", 1.0))
+    record = replace(record, frame=replace(record.frame, source="\udcff"))
+    with serving(make_snapshot(sources=(make_status("\udcff"),)), records=[record]) as sink:
+        told = samples(scrape(sink))
+    source = ("source", "\\udcff")
+    assert told["edge_frames_total", (source,)] == 75
+    assert told["edge_end_to_end_seconds_sum", (source,)] == pytest.approx(0.004321)
+
+
 def test_only_the_program_and_no_figure_is_told_before_the_first_snapshot():
     with serving() as sink:
         told = samples(scrape(sink))
@@ -161,12 +172,12 @@ def latencies(*age_ms):
         yield replace(record, times=replace(times, age_ns=round(ms * 1e6)))
 
 
-@given(st.lists(st.floats(0, 10_000), max_size=2 * TOGETHER))
+@given(st.lists(st.floats(-1, 10_000), max_size=2 * TOGETHER))
 def test_histogram_counts_each_frame_under_its_bounds(ages_ms):
     metrics = RunMetrics()
     for record in latencies(*ages_ms):
         metrics.add(record)
-    metrics.update(make_snapshot(), ABOUT)
+    metrics.update(make_snapshot(), ABOUT, {})
     registry = CollectorRegistry()
     registry.register(metrics)
     told = samples(generate_latest(registry).decode())
@@ -176,7 +187,7 @@ def test_histogram_counts_each_frame_under_its_bounds(ages_ms):
         below = sum(round(ms * 1e6) <= bound_ms * 1e6 for ms in ages_ms)
         assert told.get(("edge_end_to_end_seconds_bucket", (label, source)), 0) == below
     total = told.get(("edge_end_to_end_seconds_sum", (source,)), 0)
-    assert total == pytest.approx(sum(ages_ms) / 1000, abs=1e-6)
+    assert total == pytest.approx(sum(max(0, ms) for ms in ages_ms) / 1000, abs=1e-6)
     assert told["edge_stage_seconds_count", (("stage", "infer"),)] == len(ages_ms)
 
 
