@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 WAITING_BYTES = 4_000_000
 """Four minutes of JSON lines at thirty frames a second."""
 
-GATHER_S = 0.05
-"""Who follows the file sees a frame so much later; to wake the thread for each frame would take the
-loop longer than to write the line itself."""
+EVERY_S = 0.05
+"""The thread looks for lines so often; to wake it for each would cost the loop more than to write
+the line itself, for the thread may then run in its place."""
 
 CLOSE_S = 1.0
 """What is left at the end may take so long; a run ends within two seconds of Ctrl-C."""
@@ -40,7 +40,7 @@ class BackgroundLines:
         self._lines = lines
         self.name = name
         self._most_bytes = most_bytes
-        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._waiting: deque[bytes] = deque()
         # Each is written by one thread alone, so that no lock is needed.
         self._offered_bytes = self._written_bytes = 0
         self._offered = self._written = 0
@@ -66,7 +66,7 @@ class BackgroundLines:
             return
         self._offered_bytes += len(line)
         self._offered += 1
-        self._waiting.put(line)
+        self._waiting.append(line)
 
     def close(self, within_s: float = CLOSE_S) -> None:
         """Write what is left and close the file.
@@ -81,7 +81,6 @@ class BackgroundLines:
         if self._closing.is_set():
             return
         self._closing.set()
-        self._waiting.put(None)
         self._thread.join(within_s)
         if self._thread.is_alive():
             self.dropped += self._offered - self._written
@@ -99,24 +98,17 @@ class BackgroundLines:
             raise self._failure
 
     def _write_all(self) -> None:
+        is_last = False
         try:
-            while lines := self._gather():
-                self._lines.write(b"".join(lines))
-                self._written_bytes += sum(map(len, lines))
-                self._written += len(lines)
+            while not is_last:
+                is_last = self._closing.wait(EVERY_S)
+                self._write_waiting()
         except Exception as failure:  # noqa: BLE001 - the owner raises it in its own thread
             self._failure = failure
 
-    def _gather(self) -> list[bytes]:
-        """Wait for lines; none at the end."""
-        lines: list[bytes] = []
-        line = self._waiting.get()
-        self._closing.wait(GATHER_S)
-        while line is not None:
-            lines.append(line)
-            if self._waiting.empty():
-                break
-            line = self._waiting.get()
-        else:
-            self._waiting.put(None)  # for the next call
-        return lines
+    def _write_waiting(self) -> None:
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        if lines:
+            self._lines.write(b"".join(lines))
+            self._written_bytes += sum(map(len, lines))
+            self._written += len(lines)
