@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from samples import ROOT, make_record, make_snapshot, make_status
+from samples import FULL_BOARD, FULL_POWER, ROOT, make_record, make_snapshot, make_status
 
 from edge.errors import CameraLostError
-from edge.record import BoardReading, Clock, PowerReading, Seen, Summary, Unavailable
+from edge.record import BoardReading, PowerReading, Seen, Summary, Unavailable
 from edge.schema import frame_row, snapshot_row, summary_row
 
 FOLDER = ROOT / "docs" / "schema"
@@ -23,14 +23,15 @@ KINDS = ("frame", "snapshot", "summary")
 POWERS = (
     Unavailable("no power rail"),
     PowerReading(4960.0, 4900.0, 12.25, "VDD_IN (module)"),
-    PowerReading(4960.0, 4900.0, 1.0, "VDD_IN", 2.5, 0.1, 9000.0, {"A": 520.0, "B": None}, 0.01),
+    replace(FULL_POWER, idle_mw=9000.0),  # so that the net energy is below 0
+    FULL_POWER,
 )
 BOARDS = (
     Unavailable("not asked for"),
     BoardReading({}),
-    BoardReading({"cpu": 48.5, "cv": -0.5}, (Clock("gpu", 918.0, 306.0, 1020.0), Clock("emc", 1.0)),
-                 0.35, "MAXN (0)", True, ("over-current 2",), 3),
-)  # fmt: skip
+    replace(FULL_BOARD, temperatures_c={"cv-thermal": -0.5}),
+    FULL_BOARD,
+)
 
 
 def validator(kind):
@@ -46,7 +47,7 @@ def full_summary():
     new = make_status(
         "new", state="connecting", problem="no route", size=None, frames=0, latest=None
     )
-    snapshot = make_snapshot(sources=(make_status(), new), power=POWERS[2], board=BOARDS[2])
+    snapshot = make_snapshot(sources=(make_status(), new), power=FULL_POWER, board=FULL_BOARD)
     return Summary(snapshot, (Seen("a.png", "apple", 0.75, 12),), None)
 
 

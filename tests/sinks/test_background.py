@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -82,6 +83,22 @@ def test_lines_are_dropped_counted_and_told_when_the_disk_hangs(caplog):
         "rows.jsonl: cannot be written fast enough, lines are dropped",
         "rows.jsonl: 7 of 10 lines are missing",
     ]
+
+
+def test_there_is_room_again_when_lines_were_written():
+    gate = Gate()
+    gate.opened.set()
+    lines = BackgroundLines(gate, "rows.jsonl", most_bytes=8)
+    lines.write(b"line 1.\n")
+    deadline_s = time.monotonic() + DEADLINE_S
+    offered = 0
+    while lines.dropped == offered:  # no room yet
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+        lines.write(b"line 2.\n")
+        offered += 1
+    lines.close(DEADLINE_S)
+    assert gate.lines == [b"line 1.\n", b"line 2.\n"]
 
 
 def test_what_is_not_written_in_time_is_counted_and_the_file_left_to_its_thread(caplog):

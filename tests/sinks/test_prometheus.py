@@ -22,10 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from samples import ROOT, make_record, make_snapshot, make_status
+from samples import FULL_BOARD, FULL_POWER, ROOT, make_record, make_snapshot, make_status
 
 from edge.errors import InputError
-from edge.record import BoardReading, Clock, PowerReading, SourceCounts, Unavailable
+from edge.record import BoardReading, Clock, SourceCounts, Unavailable
 from edge.sinks.address import Address, parse_address
 from edge.sinks.metrics import BOUNDS_MS, TOGETHER, RunMetrics
 from edge.sinks.prometheus import PrometheusSink
@@ -36,26 +36,6 @@ ABOUT = {"version": "1.2.3", "model": "small", "engine": "null"}
 DROPPED = {"rows.jsonl": 12}
 DASHBOARD = ROOT / "docs" / "grafana-edge.json"
 NAME = re.compile(r"\bedge_\w+")
-POWER = PowerReading(
-    power_mw=4960.0,
-    mean_mw=4900.0,
-    energy_j=12.25,
-    total="VDD_IN (module)",
-    covered_s=2.5,
-    energy_error_j=0.125,
-    idle_mw=3500.0,
-    rails_mw={"VDD_CPU_GPU_CV": 520.0, "VDD_SOC": None},
-    sampler_share=0.002,
-)
-BOARD = BoardReading(
-    temperatures_c={"cpu-thermal": 48.5},
-    clocks=(Clock("gpu", 918.0, 306.0, 1020.0), Clock("emc", 3199.0)),
-    gpu_load=0.35,
-    mode="MAXN_SUPER (2)",
-    locked=False,
-    throttling=("over-current 2",),
-    throttles=3,
-)
 
 
 @contextmanager
@@ -79,7 +59,9 @@ def full_snapshot(**changes):
         make_status("rtsp://door", counts=counts),
         make_status('a "b"\n\\', state="reconnecting", problem="no route", frames=9),
     )
-    return make_snapshot(**{"sources": sources, "power": POWER, "board": BOARD, **changes})
+    return make_snapshot(
+        **{"sources": sources, "power": FULL_POWER, "board": FULL_BOARD, **changes}
+    )
 
 
 def samples(text):
@@ -137,7 +119,7 @@ def test_what_is_not_known_is_absent_and_never_zero():
     bare = BoardReading({}, clocks=(Clock("gpu", 918.0),))
     with serving(full_snapshot(power=dark, board=dark)) as sink:
         names = {name for name, _ in samples(scrape(sink))}
-        sink.take_snapshot(full_snapshot(power=replace(POWER, idle_mw=None), board=bare))
+        sink.take_snapshot(full_snapshot(power=replace(FULL_POWER, idle_mw=None), board=bare))
         told = samples(scrape(sink))
     measured = ("power", "energy", "temperature", "clock", "gpu", "throttl", "rail")
     assert not [name for name in names if name.startswith("edge_") and any(
