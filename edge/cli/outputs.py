@@ -67,7 +67,8 @@ OPTIONS = (
                  help="Put these files aside as FILE.1, FILE.2 and so on at this size, such as"
                       " 100MB:5, and keep so many; 5 if not said."),
     click.option("--metrics", metavar="[HOST]:PORT", callback=_read_metrics,
-                 help="Answer Prometheus there; without HOST on all addresses."),
+                 help="Answer Prometheus: :9464 for this machine alone, 0.0.0.0:9464 for its"
+                      " network."),
     click.option("--show", is_flag=True, help="Open a window with the picture and its guesses."),
 )  # fmt: skip
 

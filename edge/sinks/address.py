@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edge.errors import InputError
 
+LOOPBACK = "127.0.0.1"
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.%\w]+\]|[^:\[\]\s]*):(\d{1,5})", re.ASCII)
 
 
@@ -15,7 +16,7 @@ class Address:
     """A host and a TCP port.
 
     Attributes:
-        host: a name or an address of this machine, without brackets; empty for all.
+        host: a name or an address of this machine, without brackets.
         port: 0 lets the system choose.
     """
 
@@ -29,7 +30,7 @@ class Address:
 
 
 def parse_address(text: str, option: str) -> Address:
-    """Read HOST:PORT, [IPV6]:PORT, or :PORT for all addresses of this machine.
+    """Read HOST:PORT, [IPV6]:PORT, or :PORT for this machine alone.
 
     Args:
         text: as given.
@@ -42,6 +43,6 @@ def parse_address(text: str, option: str) -> Address:
     if not found or int(found[2]) > 65535:
         raise InputError(
             f"{option} {text}: is no address to listen on",
-            hint="Give HOST:PORT, or :PORT for all addresses of this machine",
+            hint="Give :PORT for this machine alone, 0.0.0.0:PORT for its network",
         )
-    return Address(found[1].strip("[]"), int(found[2]))
+    return Address(found[1].strip("[]") or LOOPBACK, int(found[2]))

@@ -66,8 +66,7 @@ class PrometheusSink:
             target=self._server.serve_forever, args=(POLL_S,), name="metrics", daemon=True
         )
         self._thread.start()
-        host = self.address.host or socket.gethostname()
-        _LOGGER.info("metrics at http://%s/metrics", Address(host, self.address.port))
+        _LOGGER.info("metrics at http://%s/metrics", self.address)
 
     def take_record(self, record: FrameRecord) -> None:
         """Take its times."""
@@ -118,11 +117,11 @@ def _explain(address: Address, error: OSError | UnicodeError) -> InputError:
         errno.EACCES: ("a port so low is for root alone", "Give one above 1023"),
         errno.EADDRNOTAVAIL: (
             "this machine has no such address",
-            "Give one that `ip address` lists, or no host for all",
+            "Give one that `ip address` lists, or 0.0.0.0 for all",
         ),
     }  # fmt: skip
     if isinstance(error, (socket.gaierror, UnicodeError)):  # the latter: no name can be so
-        wrong, mend = "no such host", "Give an address of this machine, or no host for all"
+        wrong, mend = "no such host", "Give an address of this machine, or 0.0.0.0 for all"
     else:
         wrong, mend = known.get(error.errno or 0, (str(error), "Give another address"))
     return InputError(f"--metrics {address}: {wrong}", hint=mend)

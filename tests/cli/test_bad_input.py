@@ -37,7 +37,7 @@ RANK = "input has rank 3, rank 4 is wanted. Export an image classifier"
 UNKNOWN_OP = "unknown operator Frobnicate. Export the model with standard ONNX operators"
 IS_FOLDER = "is a folder, a file is wanted. Give the path of a file"
 NO_ADDRESS = (
-    "is no address to listen on. Give HOST:PORT, or :PORT for all addresses of this machine"
+    "is no address to listen on. Give :PORT for this machine alone, 0.0.0.0:PORT for its network"
 )
 TOO_LARGE = "the file would be too large. Write to another file system"
 NO_CAMERA = "/dev/video77: no such camera. Plug it in; there is "  # the rest is of this machine
@@ -81,9 +81,9 @@ BAD = {
     "run good --engine null --metrics 9464": f"--metrics 9464: {NO_ADDRESS}",
     "run good --engine null --metrics :65536": f"--metrics :65536: {NO_ADDRESS}",
     "run good --engine null --metrics a..b:9464": "--metrics a..b:9464: no such host."
-    " Give an address of this machine, or no host for all",
+    " Give an address of this machine, or 0.0.0.0 for all",
     "run good --engine null --metrics 192.0.2.1:9464": "--metrics 192.0.2.1:9464: this machine has"
-    " no such address. Give one that `ip address` lists, or no host for all",
+    " no such address. Give one that `ip address` lists, or 0.0.0.0 for all",
     "quantize absent.onnx --calib good -o out.onnx": f"absent.onnx: {NO_FILE}",
     "quantize squeezenett --calib good -o out.onnx": "squeezenett: no such model file or name."
     " Did you mean squeezenet8?",

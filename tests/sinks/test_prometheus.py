@@ -12,6 +12,7 @@ import time
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from http import HTTPStatus
+from pathlib import Path
 from shutil import which
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
@@ -232,7 +233,7 @@ def test_client_that_says_nothing_stops_neither_scrapes_nor_the_end():
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        (":9464", Address("", 9464)),
+        ("0.0.0.0:9464", Address("0.0.0.0", 9464)),
         ("127.0.0.1:0", Address("127.0.0.1", 0)),
         ("board.local:9464", Address("board.local", 9464)),
         ("[::1]:9464", Address("::1", 9464)),
@@ -241,6 +242,10 @@ def test_client_that_says_nothing_stops_neither_scrapes_nor_the_end():
 def test_address_is_read_and_shown(text, address):
     assert parse_address(text, "--metrics") == address
     assert str(address) == text
+
+
+def test_address_without_a_host_is_of_this_machine_alone():
+    assert parse_address(":9464", "--metrics") == Address("127.0.0.1", 9464)
 
 
 @given(st.text(alphabet="0123456789:[].ab -", max_size=20))
@@ -252,11 +257,13 @@ def test_address_is_read_or_refused(text):
     assert 0 <= address.port <= 65535
 
 
-def test_all_addresses_and_ipv6_are_served():
-    for host, asked in (("", "127.0.0.1"), ("::1", "::1")):
-        with serving(make_snapshot(), address=Address(host, 0)) as sink:
-            sink.address = Address(asked, sink.address.port)
-            assert "edge_frames_total" in scrape(sink)
+@pytest.mark.parametrize(("host", "asked"), [("0.0.0.0", "127.0.0.1"), ("::1", "::1")])
+def test_all_addresses_and_ipv6_are_served(host, asked):
+    if host == "::1" and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    with serving(make_snapshot(), address=Address(host, 0)) as sink:
+        sink.address = Address(asked, sink.address.port)
+        assert "edge_frames_total" in scrape(sink)
 
 
 def dashboard_queries():
