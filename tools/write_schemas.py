@@ -80,6 +80,11 @@ def head(kind: str) -> dict[str, Schema]:
             "const": SCHEMA_VERSION,
         },
         "kind": {"description": "What the row is of.", "const": kind},
+        "time": {
+            "description": "When the label, or the state, was there: ISO 8601, UTC.",
+            "type": "string",
+            "format": "date-time",
+        },
     }
 
 
