@@ -233,6 +233,8 @@ def test_memory_is_not_tested_without_proc(tmp_path):
 def workshop(tmp_path, monkeypatch):
     """Give a function that makes a workshop whose TensorRT is the stand-in."""
 
+    monkeypatch.setattr("edge.selftest.networks.CALIBRATION_PICTURES", 6)
+
     def make(**machine):
         monkeypatch.syspath_prepend(str(ROOT / "tests" / "fakes"))
         monkeypatch.setenv("FAKE_TENSORRT", json.dumps(machine))
