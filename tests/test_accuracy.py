@@ -12,7 +12,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.shared_data
+pytestmark = [pytest.mark.shared_data, pytest.mark.timeout(600)]
 
 FP32 = {"1.0": (65.50, 85.25), "1.1": (64.25, 87.00)}
 FILES = {"1.0": "squeezenet1.0-deepcompression.net", "1.1": "squeezenet1.1.ncnn.bin"}

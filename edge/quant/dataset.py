@@ -50,12 +50,19 @@ class CalibrationSet:
         """The file of each picture."""
         return tuple(picture.path for picture in self.pictures)
 
-    def views(self, contract: Contract) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield what the network sees of each picture, uint8 (H, W, 3) BGR, one buffer for all."""
+    def views(
+        self, contract: Contract, numbers: Iterable[int] | None = None
+    ) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield what the network sees of each picture, uint8 (H, W, 3) BGR, one buffer for all.
+
+        Args:
+            contract: of the network.
+            numbers: of the pictures that are wanted, from 0; all where it is None.
+        """
         fitter = Fitter(contract)
         view = np.empty((*contract.input_hw, 3), dtype=np.uint8)
-        for picture in self.pictures:
-            fitter.fit(picture.decode(), view)
+        for number in range(len(self.pictures)) if numbers is None else numbers:
+            fitter.fit(self.pictures[number].decode(), view)
             yield view
 
     def classes(self, contract: Contract) -> list[int] | None:

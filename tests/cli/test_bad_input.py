@@ -160,7 +160,7 @@ FULL_DISK = {
 
 
 @pytest.fixture(scope="module")
-def shelf(small_model, tmp_path_factory):
+def shelf(tiny_model, tmp_path_factory):
     """Give a folder with one good and many bad files of each kind."""
     folder = tmp_path_factory.mktemp("shelf")
     for name in ("good", "mixed", "spoiled", "empty"):
@@ -180,7 +180,7 @@ def shelf(small_model, tmp_path_factory):
     for name, codec, kept in (("cut.avi", "MJPG", 0.7), ("cut.mp4", "mp4v", 0.6)):
         data = make_video(folder / name, codec=codec).read_bytes()
         (folder / name).write_bytes(data[: int(len(data) * kept)])
-    write_models(folder, small_model)
+    write_models(folder, tiny_model)
     return folder
 
 
