@@ -49,6 +49,22 @@ def wilson_interval(hits: int, trials: int) -> Estimate:
     return Estimate(share, max(0.0, min(middle - half, share)), min(1.0, max(middle + half, share)))
 
 
+def paired_difference(only_one: int, only_other: int, trials: int) -> Estimate:
+    """Give how much more often one is right than another on the same trials, -1 to 1.
+
+    Args:
+        only_one: trials that one alone got right.
+        only_other: those that the other one alone got right.
+        trials: all of them, at least one.
+
+    Source: Agresti, "Categorical Data Analysis", section on dependent proportions (Wald).
+    """
+    difference = (only_one - only_other) / trials
+    variance = (only_one + only_other - (only_one - only_other) ** 2 / trials) / trials**2
+    half = Z95 * math.sqrt(max(0.0, variance))
+    return Estimate(difference, difference - half, difference + half)
+
+
 def log_softmax(scores: npt.NDArray[np.floating]) -> Array:
     """Give the natural logarithms of the probabilities that scores, (..., C), stand for."""
     shifted = scores.astype(np.float64)
