@@ -11,7 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from edge.evaluate.dataset import Pictures
-    from edge.evaluate.report import EvalReport
+    from edge.evaluate.report import Comparison, EvalReport
     from edge.stats import Estimate
 
 STDOUT = "-"
@@ -67,10 +67,12 @@ def evaluate(
     from edge.evaluate.evaluate import evaluate as judge
     from edge.evaluate.lanes import Contender
     from edge.files import check_target, check_target_folder
+    from edge.report import check_plotting
 
     if json_file not in {None, STDOUT}:
         check_target(Path(str(json_file)))
     if report is not None:
+        check_plotting()
         check_target_folder(report)
     asked = [
         Asked(name, engine, rebuild=False, root=SysRoot(root), aim="throughput")
@@ -129,14 +131,13 @@ def eval_text(found: EvalReport) -> str:
             if pair.count > 1
         ]
     if comparison is not None:
-        other, kl = comparison.other, comparison.kl
+        other = comparison.other
         lines += [
             f"against {other.name} · {other.engine} {other.precision}",
             *([_share_line("its top-1", comparison.top1)] if comparison.top1 else []),
             *([_gain_line(model.name, comparison.gain)] if comparison.gain else []),
             _share_line("same answer", comparison.agreement),
-            f"  KL({' ‖ '.join(comparison.kl_of)}) {kl.value:.4f} nats a picture,"
-            f" {kl.low:.4f} to {kl.high:.4f}",
+            _divergence_line(comparison),
         ]
     return "\n".join(lines)
 
@@ -150,13 +151,18 @@ def _unreadable_text(found: EvalReport) -> str:
 
 def _share_line(name: str, share: Estimate) -> str:
     return (
-        f"  {name:12} {100 * share.value:6.2f} %   95 % interval {100 * share.low:.1f} to"
+        f"  {name:12} {100 * share.value:6.2f} %, 95 % interval {100 * share.low:.1f} to"
         f" {100 * share.high:.1f} %"
     )
 
 
+def _divergence_line(comparison: Comparison) -> str:
+    kl, pair = comparison.kl, " ‖ ".join(comparison.kl_of)
+    return f"  KL({pair}) {kl.value:.4f} nats a picture, {kl.low:.4f} to {kl.high:.4f}"
+
+
 def _gain_line(name: str, gain: Estimate) -> str:
     return (
-        f"  top-1 of {name} less that {100 * gain.value:+.2f} points, {100 * gain.low:+.1f} to"
-        f" {100 * gain.high:+.1f}"
+        f"  {'difference':12} {100 * gain.value:+6.2f} points, {100 * gain.low:+.1f} to"
+        f" {100 * gain.high:+.1f}: {name} less this"
     )

@@ -116,6 +116,8 @@ def _open_folder(folder: Path, contract: Contract, *, wants_classes: bool) -> Pi
 
 def _open_csv(file: Path, root: Path, contract: Contract) -> Pictures:
     rows = _read_rows(file)
+    if rows and not Path(rows[0][1][0]).suffix and not _is_file(root / rows[0][1][0].strip()):
+        del rows[0]  # the heading
     for line, row in rows:
         if len(row) < 2 or not row[0].strip() or not row[1].strip():
             raise InputError(
@@ -133,26 +135,27 @@ def _open_csv(file: Path, root: Path, contract: Contract) -> Pictures:
 
 
 def _read_rows(file: Path) -> list[tuple[int, list[str]]]:
-    """Give the lines that hold something, with their numbers, without a heading."""
+    """Give the lines that hold something, with their numbers."""
     try:
         reader = csv.reader(io.StringIO(read_bytes(file).decode("utf-8-sig")), strict=True)
-        rows = [(reader.line_num, row) for row in reader if any(row)]
+        return [(reader.line_num, row) for row in reader if any(row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file}: is no CSV", hint="Give lines of path,label") from error
-    is_headed = bool(rows) and not Path(rows[0][1][0]).suffix
-    return rows[1:] if is_headed else rows
 
 
 def _check_picture(path: Path, name: str) -> None:
-    try:
-        is_file = path.is_file()
-    except (OSError, ValueError):  # the name is too long, or holds a zero byte
-        is_file = False
-    if not is_file:
+    if not _is_file(path):
         raise InputError(
             f"{name}: no such file",
             hint="Mend the line, or say with --pictures from which folder its paths count",
         )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # the name is too long, or holds a zero byte
+        return False
 
 
 def _refuse_unknown(source: str, matched: MatchedNames, contract: Contract) -> None:

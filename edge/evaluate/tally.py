@@ -83,7 +83,7 @@ class AccuracyTally:
         )
 
     def _keep(self, mistake: Mistake) -> None:
-        """Keep the mistakes that were made with the highest probability; of equal ones the first."""
+        """Keep the mistakes of the highest probability; of equal ones the first."""
         entry = (mistake.p, -self.count, mistake)
         if len(self._worst) < WORST_KEPT:
             heapq.heappush(self._worst, entry)
@@ -107,7 +107,7 @@ class ComparisonTally:
         self._order = (1, 0) if is_other_first else (0, 1)
         self._alike = self._count = 0
         self._divergence = RunningMean()
-        self._only = [0, 0]
+        self._model_alone = self._other_alone = 0
         self.accuracy = AccuracyTally(other.contract)
 
     def add(self, scores: Scores, others: Scores) -> None:
@@ -127,8 +127,8 @@ class ComparisonTally:
 
     def add_right(self, *, model: bool, other: bool) -> None:
         """Count which of the two is right on a picture of a known class."""
-        self._only[0] += model and not other
-        self._only[1] += other and not model
+        self._model_alone += model and not other
+        self._other_alone += other and not model
 
     def comparison(self, model: Judged, other: Judged) -> Comparison:
         """Give all that was counted, of at least one picture."""
@@ -137,15 +137,18 @@ class ComparisonTally:
         if kl is None:
             msg = "no picture was counted"
             raise ValueError(msg)
-        is_labelled = self.accuracy.count > 0
+        labelled = self.accuracy.count
+        gain = None
+        if labelled:
+            gain = paired_difference(self._model_alone, self._other_alone, labelled)
         return Comparison(
             other=other,
             agreement=wilson_interval(self._alike, self._count),
             kl=kl,
             kl_of=(names[self._order[0]], names[self._order[1]]),
-            top1=self.accuracy.top1() if is_labelled else None,
-            top5=self.accuracy.top5() if is_labelled else None,
-            gain=paired_difference(*self._only, self.accuracy.count) if is_labelled else None,
+            top1=self.accuracy.top1() if labelled else None,
+            top5=self.accuracy.top5() if labelled else None,
+            gain=gain,
         )
 
 
@@ -160,7 +163,8 @@ def _log_probabilities(scores: Scores, contract: Contract) -> Array:
     total = float(scores.sum())
     if abs(total - 1) > INCOMPLETE:
         raise InputError(
-            f"{contract.name}: its probabilities sum up to {total:.2f}, so some classes are missing",
+            f"{contract.name}: its probabilities sum up to {total:.2f}, so some classes are"
+            " missing",
             hint="Compare a plan that was built without --top",
         )
     tiny = np.finfo(np.float32).tiny
