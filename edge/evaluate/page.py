@@ -97,8 +97,11 @@ def _accuracy_figures(accuracy: Accuracy) -> dict[str, str]:
 def _add_comparison(page: Page, name: str, comparison: Comparison) -> None:
     other = comparison.other
     page.add_heading(f"Beside {other.name}")
-    page.add_text(f"{other.engine} {other.precision} on {other.device}, the same pictures.")
     kl, (first, second) = comparison.kl, comparison.kl_of
+    page.add_text(
+        f"{other.engine} {other.precision} on {other.device}, the same pictures. The divergence is"
+        f" that of Kullback and Leibler, of {second} from {first}."
+    )
     figures = {
         "same answer": _percent(comparison.agreement),
         "divergence, nats a picture": f"{kl.value:.4f} ({kl.low:.4f} to {kl.high:.4f})",
@@ -109,11 +112,10 @@ def _add_comparison(page: Page, name: str, comparison: Comparison) -> None:
         figures["its top-5"] = _percent(comparison.top5)
     if comparison.gain is not None:
         gain = comparison.gain
-        figures[f"points of top-1 that {name} is above"] = (
+        figures[f"top-1 of {name} less that, points"] = (
             f"{100 * gain.value:+.2f} ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
         )
     page.add_figures(figures)
-    page.add_text(f"The divergence is that of Kullback and Leibler, of {second} from {first}.")
 
 
 def _add_calibration(page: Page, accuracy: Accuracy) -> None:
