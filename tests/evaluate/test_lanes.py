@@ -19,6 +19,8 @@ SIDE = 8
 PLACES = st.tuples(st.integers(1, 4), st.integers(1, 3))
 """Pictures a batch, and batches."""
 
+TAKE = -1
+
 
 class StrictEngine:
     """Scores a picture by its first value, and fails where the protocol is not kept."""
@@ -33,17 +35,22 @@ class StrictEngine:
         self._open: deque[Slot] = deque()
         self._running: deque[list[Slot]] = deque()
         self._arrived: deque[float] = deque()
+        self._out: set[int] = set()
 
     def acquire(self) -> Slot:
         if not self._open:
             self._open.extend(self._lanes.popleft())  # an IndexError: more than are free
-        return self._open.popleft()
+        slot = self._open.popleft()
+        self._out.add(slot.index)
+        return slot
 
     def submit(self, *slots: Slot) -> None:
         assert 1 <= len(slots) <= self.info.batch
+        assert self._out.issuperset(slot.index for slot in slots)  # none that is void
         lanes = {slot.index // self.info.batch for slot in slots}
         assert len(lanes) == 1
         self._running.append(list(slots))
+        self._out = {index for index in self._out if index // self.info.batch not in lanes}
         self._open = deque(s for s in self._open if s.index // self.info.batch not in lanes)
 
     def collect(self) -> Scores:
@@ -72,11 +79,13 @@ def contend(place: tuple[int, int], side: int = SIDE) -> Contender:
 
 
 def flow(contenders, values):
-    """Send pictures of one colour; None is a damaged one."""
+    """Send pictures of one colour; None is a damaged one, and TAKE takes one before it must."""
     lanes, out, damaged = Lanes(contenders), [], 0
     for value in values:
-        if lanes.is_full:
+        if lanes.is_full or (value == TAKE and len(lanes)):
             out.append(lanes.take())
+        if value == TAKE:
+            continue
         data = Jpeg(b"damaged", 9, 9) if value is None else np.full((9, 9, 3), value, np.uint8)
         try:
             lanes.put(value, data)
@@ -89,14 +98,14 @@ def flow(contenders, values):
 
 @given(
     places=st.lists(PLACES, min_size=1, max_size=2),
-    values=st.lists(st.one_of(st.none(), st.integers(0, 255)), max_size=30),
+    values=st.lists(st.one_of(st.sampled_from([None, TAKE]), st.integers(0, 255)), max_size=30),
     other_side=st.sampled_from([SIDE, SIDE - 2]),
 )
 def test_every_picture_gets_its_own_scores_in_order(places, values, other_side):
     sides = (SIDE, other_side)
     contenders = [contend(place, side) for place, side in zip(places, sides, strict=False)]
     out, damaged = flow(contenders, values)
-    assert [mark for mark, _ in out] == [value for value in values if value is not None]
+    assert [mark for mark, _ in out] == [one for one in values if one not in {None, TAKE}]
     assert damaged == values.count(None)
     for mark, scores in out:
         assert [one[0] for one in scores] == [mark] * len(contenders)
