@@ -79,13 +79,20 @@ def test_paired_difference_is_that_of_the_two_shares_and_turns_with_them(counts,
     turned = paired_difference(other, alone, trials)
     assert found.value == pytest.approx((both + alone) / trials - (both + other) / trials)
     assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
-    assert found.low <= found.value <= found.high
+    assert -1 <= found.low <= found.value <= found.high <= 1
 
 
 def test_paired_difference_of_known_counts():
-    """25 against 5 of 100: 0.2, standard error sqrt(30 - 4) / 100."""
+    """25 against 5 of 100, with half a trial more of each kind: 20 of 102 in the middle."""
     found = paired_difference(25, 5, 100)
-    assert found.high - found.value == pytest.approx(1.959964 * math.sqrt(26) / 100)
+    half = 1.959964 * math.sqrt(31 - 400 / 102) / 102
+    assert (found.value, found.low) == (0.2, pytest.approx(20 / 102 - half))
+
+
+def test_paired_difference_of_two_that_never_differ_is_not_certain():
+    found = paired_difference(0, 0, 400)
+    assert (found.value, found.low) == (0, -found.high)
+    assert found.high == pytest.approx(1.959964 / 402)
 
 
 def test_divergence_of_a_known_pair():
