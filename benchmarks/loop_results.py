@@ -182,6 +182,10 @@ def to_markdown(results: Results) -> Iterator[str]:
             yield f"A peer is ahead of edge in: {', '.join(leads) or 'nothing'}."
     if parts := part_rows(results):
         yield f"### Parts\n\n{table(['what', 'median'], parts)}"
+    told = {report.version for rounds in results.reports.values()
+            for reports in rounds for report in reports.values()}  # fmt: skip
+    if told:
+        yield f"Measured: {', '.join(sorted(told, key=str.casefold))}."
     if results.absences:
         reasons = "; ".join(f"{title}: {why}" for title, why in results.absences.items())
         yield f"Not measured, for lack of something on this machine: {reasons}."

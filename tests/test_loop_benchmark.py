@@ -151,6 +151,7 @@ def test_loop_without_its_tool_is_left_out_with_the_reason(report):
     assert "no_such_tool is not installed" in text
     assert "edge, latency: 2.00 times the best existing one (OpenVINO INT8, sequential" in text
     assert "| **edge, latency** | 200 | 200 to 200 | 2.00 |" in text
+    assert "Measured: 1." in text
     assert kept.raw()["absences"] == {"lost": "no_such_tool is not installed"}
 
 
