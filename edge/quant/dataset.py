@@ -12,6 +12,7 @@ import numpy as np
 from edge.errors import CalibrationError, InputError
 from edge.files import explain_os_error
 from edge.image import PICTURE_SUFFIXES, Fitter, find_pictures
+from edge.model.class_names import match_names
 from edge.quant.demo import list_demo_pictures
 from edge.quant.manifest import read_manifest
 from edge.quant.picture import Picture
@@ -68,12 +69,11 @@ class CalibrationSet:
     def classes(self, contract: Contract) -> list[int] | None:
         """Give the class of each picture, from the folder that it lies in; None where one has none.
 
-        A folder tells a class by its label or by its number.
+        All folders tell it in the same way; see `edge.model.class_names`.
         """
-        numbers = {label: number for number, label in enumerate(contract.labels)}
-        numbers |= {str(number): number for number in numbers.values()}
-        found = [numbers.get(path.parent.name) for path in self.files]
-        return None if None in found else [number for number in found if number is not None]
+        names = [path.parent.name for path in self.files]
+        matched = match_names(set(names), contract.labels)
+        return None if matched.unknown else [matched.classes[name] for name in names]
 
     def count_shared(self, other: CalibrationSet) -> int:
         """Count the pictures that another set holds too, whatever their names are."""
