@@ -66,8 +66,9 @@ def _parse(words: Sequence[str]) -> dict[str, Any]:
     given = run.make_context("edge run", list(words)).params
     if given["show"]:
         raise InputError("--show: a service has no screen", hint="Leave it away")
-    if given["json_file"] == "-":
-        raise InputError("--json -: a service has no stdout", hint="Name a file")
+    for option, target in (("--json", given["json_file"]), ("--csv", given["csv_file"])):
+        if target == "-":
+            raise InputError(f"{option} -: a service has no stdout", hint="Name a file")
     return given
 
 

@@ -22,13 +22,16 @@ log = logging.getLogger(__name__)
 
 EVERY_S = 1.0
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` makes one each time
+
 
 class MQTTSink:
     """Publishes below a topic, and never keeps the run waiting.
 
-    `frame` is each classified frame; `snapshot` once a second, `summary` at the end and `status`
-    ("online" or "offline") are retained, so that whoever comes later gets the newest at once. While
-    the broker is away the newest frames wait, and are published in their order when it is back.
+    `frame` is each classified frame; `snapshot` once a second, `summary` at the end, `status`
+    ("online" or "offline") and `dropped` (frames that nobody will get) are retained, so that
+    whoever comes later gets the newest at once. While the broker is away the newest frames wait,
+    and are published in their order when it is back.
 
     Args:
         broker: where to.
@@ -53,7 +56,6 @@ class MQTTSink:
     def take_record(self, record: FrameRecord) -> None:
         """Let one frame wait for the broker."""
         self._outbox.put(self._frame_topic, _encode(frame_row(record)))
-        self._link.wake()
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
         """Publish the state when a second has gone by.
@@ -91,9 +93,9 @@ class MQTTSink:
             log.info("%s: %d frames sent", self._broker, self._link.sent)
 
     def _keep(self, name: str, row: Row) -> None:
-        row["mqtt_dropped"] = self._outbox.dropped
-        self._outbox.keep(f"{self._broker.topic}/{name}", _encode(row))
-        self._link.wake()
+        topic = self._broker.topic
+        self._outbox.keep(f"{topic}/{name}", _encode(row))
+        self._outbox.keep(f"{topic}/dropped", str(self._outbox.dropped).encode())
 
     def _tell_drops(self) -> None:
         """Say when frames begin to be dropped, and what it came to when none wait any more."""
@@ -114,4 +116,4 @@ class MQTTSink:
 
 def _encode(row: Row) -> bytes:
     """Give JSON in UTF-8; a file name may be no text."""
-    return json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace")
+    return _to_json(row).encode(errors="backslashreplace")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import select
 import socket
 import ssl
@@ -37,6 +36,9 @@ LEAVE_S = 1.5
 AWAY_S = 0.2
 """How long the owner waits at the end for what is still to be sent; the second where the broker is
 known to be away, and gets one more try."""
+
+LOOK_S = 0.02
+"""How often the thread looks into the outbox: the loop would pay for waking it at every frame."""
 
 WAITS = Backoff(first_s=0.5, most_s=30.0)
 NOT_AUTHORIZED = (134, 135)
@@ -76,27 +78,19 @@ class MQTTLink:
         self._closing = threading.Event()
         self._deadline_s = float("inf")
         self._client = self._make_client()
-        self._wake = os.eventfd(0, os.EFD_NONBLOCK)
         self._thread = threading.Thread(target=self._work, name="mqtt", daemon=True)
 
     def start(self) -> None:
         """Begin to connect; does not wait for it."""
         self._thread.start()
 
-    def wake(self) -> None:
-        """Say that the outbox has something new."""
-        os.eventfd_write(self._wake, 1)
-
     def close(self) -> None:
         """Send what is left as far as that goes in time; what cannot be sent counts as lost."""
         leave_s = AWAY_S if self._told else LEAVE_S
         self._deadline_s = time.monotonic() + leave_s
         self._closing.set()
-        self.wake()
         # A name server or a handshake may take longer; the thread dies with the process then.
         self._thread.join(leave_s + AWAY_S)
-        if not self._thread.is_alive():
-            os.close(self._wake)
 
     @property
     def unconfirmed(self) -> int:
@@ -168,15 +162,12 @@ class MQTTLink:
         return was_connected
 
     def _sleep(self) -> None:
-        """Wait until the broker or the outbox has something new, a second at most."""
+        """Wait until the broker has something new, or the outbox may have."""
         line = self._client.socket()
         if line is None or (isinstance(line, ssl.SSLSocket) and line.pending()):
             return
-        wait_s = min(1.0, max(0.0, self._deadline_s - time.monotonic()))
         writing = [line.fileno()] if self._client.want_write() else []
-        readable, _, _ = select.select([line.fileno(), self._wake], writing, [], wait_s)
-        if self._wake in readable:
-            os.eventfd_read(self._wake)
+        select.select([line.fileno()], writing, [], LOOK_S)
 
     def _feed(self) -> None:
         """Hand over as much as may be in flight."""

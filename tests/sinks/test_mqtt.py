@@ -19,7 +19,7 @@ from servers.mosquitto import PASSWORD, USER, WHY_NOT, Listener, Mosquitto, make
 from edge.backoff import Backoff
 from edge.errors import InputError
 from edge.record import Summary
-from edge.schema import frame_row
+from edge.schema import frame_row, snapshot_row, summary_row
 from edge.sinks.homeassistant import discovery, discovery_topic
 from edge.sinks.mqtt import MQTTSink
 from edge.sinks.mqtt_link import IN_FLIGHT
@@ -78,8 +78,9 @@ def test_frames_state_and_summary_arrive_as_the_schema_has_them(broker, qos):
     assert seqs_of(heard) == list(range(50))
     assert json.loads(dict(heard)["door/frame"]) == frame_row(record_of(49))
     state, summary = (json.loads(dict(heard)[f"door/{name}"]) for name in ("snapshot", "summary"))
-    assert (state["kind"], state["frames"], state["mqtt_dropped"]) == ("snapshot", 75, 0)
-    assert (summary["kind"], summary["mqtt_dropped"]) == ("summary", 0)
+    assert state == snapshot_row(snapshot)
+    assert summary == summary_row(Summary(snapshot, ()))
+    assert dict(heard)["door/dropped"] == "0"
     assert [text for topic, text in heard if topic == "door/status"] == ["online", "offline"]
 
 
@@ -89,9 +90,9 @@ def test_who_comes_later_gets_state_summary_and_status_at_once(broker):
         sink.take_snapshot(make_snapshot())
         sink.take_summary(Summary(make_snapshot(), ()))
     with Listener(broker.port) as ear:
-        heard = dict(ear.wait_for(lambda heard: len(heard) == 4))
+        heard = dict(ear.wait_for(lambda heard: len(heard) == 5))
     found = discovery_topic("door")
-    assert set(heard) == {"door/snapshot", "door/summary", "door/status", found}
+    assert set(heard) == {"door/snapshot", "door/summary", "door/status", "door/dropped", found}
     told = json.loads(heard[found])
     assert told == discovery("door", ["scripted"], told["origin"]["sw_version"])
     assert (told["availability_topic"], heard["door/status"]) == ("door/status", "offline")
@@ -138,13 +139,12 @@ def test_oldest_frames_are_dropped_and_counted_where_the_buffer_is_too_small(tmp
         sink.take_summary(Summary(make_snapshot(), ()))
         with broker, Listener(broker.port, "door/#") as ear:
             heard = ear.wait_for(lambda heard: 249 in seqs_of(heard))
-            summary = dict(ear.wait_for(lambda heard: "door/summary" in dict(heard)))
+            ear.wait_for_last("door/dropped", "150")
             sink.take_snapshot(make_snapshot())
             sink.close()
     # The listener may have come after the first of them, which are gone then.
     assert seqs_of(heard) == list(range(250))[-len(seqs_of(heard)) :]
     assert seqs_of(heard)[0] >= 150
-    assert json.loads(summary["door/summary"])["mqtt_dropped"] == 150
     name = url_of(broker)
     assert [text for text in caplog.messages if "refused" not in text] == [
         f"{name}: the buffer of 100 frames is full, the oldest are dropped",
