@@ -235,18 +235,32 @@ class Snapshot:
 
     @property
     def energy_per_frame_j(self) -> float | None:
-        """Energy of the run per classified frame, idle included; None without power or frames."""
-        if isinstance(self.power, Unavailable) or not self.frames:
+        """Mean power times the time of a frame, idle included; None without power or frames.
+
+        Not `energy_j` per frame, for the samples do not cover the very ends of a run.
+        """
+        if isinstance(self.power, Unavailable):
             return None
-        return self.power.energy_j / self.frames
+        return self._per_frame(self.power.mean_mw / 1000)
 
     @property
     def net_energy_per_frame_j(self) -> float | None:
         """The same above idle; None where idle was not measured."""
         power = self.power
-        if isinstance(power, Unavailable) or power.idle_mw is None or not self.frames:
+        if isinstance(power, Unavailable) or power.idle_mw is None:
             return None
-        return (power.energy_j - power.idle_mw / 1000 * power.covered_s) / self.frames
+        return self._per_frame((power.mean_mw - power.idle_mw) / 1000)
+
+    @property
+    def energy_per_frame_error_j(self) -> float | None:
+        """How far both may be off because power was sampled, see `PowerReading`."""
+        power = self.power
+        if isinstance(power, Unavailable) or not power.covered_s:
+            return None
+        return self._per_frame(power.energy_error_j / power.covered_s)
+
+    def _per_frame(self, watts: float) -> float | None:
+        return watts * self.elapsed_s / self.frames if self.frames else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from edge.record import (
         BoardReading,
         FrameRecord,
@@ -62,6 +64,12 @@ def summary_row(summary: Summary) -> Row:
     return row
 
 
+def power_row(power: PowerReading | Unavailable, at: datetime) -> Row:
+    """Give the object of this machine's power at one moment, `at` in UTC."""
+    time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _head("power") | {"time": time} | _power_row(power)
+
+
 def _head(kind: str) -> Row:
     return {"version": SCHEMA_VERSION, "kind": kind}
 
@@ -77,6 +85,7 @@ def _state(snapshot: Snapshot) -> Row:
         "power": _power_row(snapshot.power),
         "energy_per_frame_j": _rounded(snapshot.energy_per_frame_j),
         "net_energy_per_frame_j": _rounded(snapshot.net_energy_per_frame_j),
+        "energy_per_frame_error_j": _rounded(snapshot.energy_per_frame_error_j),
         "board": _board_row(snapshot.board),
         "sources": [_source_row(source) for source in snapshot.sources],
     }

@@ -18,7 +18,7 @@ from edge.errors import CheckFailedError, MissingExtraError, UnavailableError
 from edge.image import to_pixels
 from edge.loop import LoopOptions, run_loop
 from edge.record import Unavailable
-from edge.telemetry.rails import find_meter, find_rails
+from edge.telemetry.meter import find_meter
 
 if TYPE_CHECKING:
     from edge.board import SysRoot
@@ -138,13 +138,15 @@ def check_power(root: SysRoot) -> str | Unavailable:
     if isinstance(meter, Unavailable):
         return meter
     readings = []
-    for _ in range(POWER_READINGS):
-        power_mw = meter.read_mw(time.monotonic_ns())
-        if power_mw is not None:
-            readings.append(power_mw)
-        time.sleep(POWER_EVERY_S)
-    rails = find_rails(root)
-    found = f"; rails found: {', '.join(rails)}" if rails else ""
+    try:
+        for _ in range(POWER_READINGS):
+            power_mw = meter.totals[0].add_up(meter.read(time.monotonic_ns()).rails_mw)
+            if not isinstance(power_mw, Unavailable):
+                readings.append(power_mw)
+            time.sleep(POWER_EVERY_S)
+    finally:
+        meter.close()
+    found = f"; rails found: {', '.join(sensor.label for sensor in meter.sensors)}"
     if not readings:
         raise CheckFailedError(f"{meter.total}: gives no reading{found}", hint="Look into dmesg")
     low_mw, high_mw = min(readings), max(readings)

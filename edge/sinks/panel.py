@@ -11,7 +11,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge.sinks.text import STAGE_TITLES, counts_text, power_text, state_text, top_text
+from edge.sinks.text import (
+    STAGE_TITLES,
+    counts_text,
+    frame_energy_text,
+    power_text,
+    state_text,
+    top_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -128,7 +135,10 @@ def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> Re
         (f"{snapshot.fps:.1f} fps", "bold"), f"   {counts_text(snapshot)}"
         f"   {snapshot.elapsed_s:.0f} s"
     )  # fmt: skip
-    power = Text(f"power {power_text(snapshot.power)}", style="dim")
+    costs = [f"power {power_text(snapshot.power)}"]
+    if energy := frame_energy_text(snapshot):
+        costs.append(f"energy {energy}")
+    power = Text("\n".join(costs), style="dim")
     problems = problems_text(snapshot.sources)
     return Panel(
         Group(middle, Text(), *([problems, Text()] if problems else []), rate, power),

@@ -11,57 +11,19 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge.record import Unavailable
-from edge.telemetry.power import EnergyIntegral
-from edge.telemetry.rails import choose_total
-from edge.telemetry.tegrastats import parse_tegrastats
+from edge.telemetry.energy import RailTally
+from edge.telemetry.rails import list_totals
+from edge.telemetry.tegrastats import explain_no_total, parse_tegrastats
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable
 
+    from edge.telemetry.energy import RailSummary
     from edge.telemetry.tegrastats import TegraSample
 
 TimedBy: TypeAlias = Literal["timestamps", "interval"]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the board does not tell its zone
 _LOADS = ("GR3D", "EMC", "CPU")
-
-
-@dataclass(frozen=True, slots=True)
-class TotalPower:
-    """The total of a board at one moment, and which rail or sum of rails it is."""
-
-    total: str
-    power_mw: int
-
-
-def read_total(sample: TegraSample) -> TotalPower | Unavailable:
-    """Give the total power of one line, by the same table as that of the rails in /sys."""
-    rails = {rail.name: rail.power_mw for rail in sample.rails}
-    chosen = choose_total(rails)
-    if chosen is None:
-        return Unavailable(_explain_no_total(rails))
-    total, parts = chosen
-    return TotalPower(total, sum(rails[name] for name in parts))
-
-
-@dataclass(frozen=True, slots=True)
-class RailSummary:
-    """One rail, or the total, over a log.
-
-    Attributes:
-        name: the rail, or which rails make the total.
-        min_mw: the least reading.
-        mean_mw: over time: energy divided by duration.
-        max_mw: the largest reading.
-        energy_j: trapezoids between the readings.
-        readings: lines that gave it.
-    """
-
-    name: str
-    min_mw: float
-    mean_mw: float
-    max_mw: float
-    energy_j: float
-    readings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +213,10 @@ def _spread(stamps_s: Iterable[float]) -> list[float]:
 
 def _sum_total(rails: dict[str, _Series], times_ns: list[int]) -> RailSummary | Unavailable:
     """Sum up the total; it is chosen once, so that a cut line does not mix two totals."""
-    chosen = choose_total(rails)
-    if chosen is None:
-        return Unavailable(_explain_no_total(rails))
-    total, parts = chosen
+    totals = list_totals(rails)
+    if not totals:
+        return Unavailable(explain_no_total(rails))
+    name, parts = totals[0].name, totals[0].parts
     sums_mw: dict[int, float] = {}
     given: Counter[int] = Counter()
     for part in parts:
@@ -266,25 +228,14 @@ def _sum_total(rails: dict[str, _Series], times_ns: list[int]) -> RailSummary | 
         if count == len(parts):
             series.add(sample, sums_mw[sample])
     if not series.samples:
-        return Unavailable(f"{total}: no line has all of its rails")
-    return _sum_up(total, series, times_ns)
+        return Unavailable(f"{name}: no line has all of its rails")
+    return _sum_up(name, series, times_ns)
 
 
 def _sum_up(name: str, series: _Series, times_ns: list[int]) -> RailSummary:
-    integral = EnergyIntegral()
+    tally = RailTally(name)
     for sample, power_mw in zip(series.samples, series.power_mw, strict=True):
-        integral.add(power_mw, times_ns[sample])
-    return RailSummary(
-        name=name,
-        min_mw=min(series.power_mw),
-        mean_mw=integral.mean_mw(),
-        max_mw=max(series.power_mw),
-        energy_j=integral.energy_j,
-        readings=len(series.power_mw),
-    )
-
-
-def _explain_no_total(rails: Collection[str]) -> str:
-    if not rails:
-        return "tegrastats printed no power rail; some boards show them to root alone"
-    return f"no known total of the rails {', '.join(rails)}"
+        tally.add(power_mw, times_ns[sample])
+    summary = tally.summarize()
+    assert summary is not None  # noqa: S101 - a series has a reading
+    return summary
