@@ -24,14 +24,14 @@ from edge.camera.base import SourceInfo, open_source
 from edge.camera.capture import Capture
 from edge.camera.round_robin import RoundRobin
 from edge.engine.base import open_engine
+from edge.engine.kept import open_kept
 from edge.frame import Frame
 from edge.loop import LoopOptions, run_loop
-from edge.model.onnx_file import load_model
 from edge.telemetry.power import PowerSampler
 
 if TYPE_CHECKING:
     from edge.camera.base import Source
-    from edge.engine.base import Engine
+    from edge.engine.base import Aim, Engine
     from edge.model.contract import Contract
     from edge.record import FrameRecord, Snapshot
 
@@ -93,17 +93,20 @@ def measure(source: Source, engine: Engine, contract: Contract, meter: Meter) ->
 def main() -> None:
     """Read the command line, run the loop and print what it told."""
     mode, file, clip = sys.argv[1:]
-    model = load_model(Path(file))
     meter = Meter()
     with ExitStack() as stack:
         if mode == "null":
+            from edge.model.onnx_file import load_model
+
+            model = load_model(Path(file))
+            contract = model.contract
             engine = stack.enter_context(open_engine("null", model))
-            source: Source = ReadySource(*model.contract.input_hw)
+            source: Source = ReadySource(*contract.input_hw)
         else:
-            aim = "throughput" if mode == "throughput" else "latency"
-            engine = stack.enter_context(open_engine("openvino", model, aim))
+            aim: Aim = "throughput" if mode == "throughput" else "latency"
+            engine, contract = stack.enter_context(open_kept(Path(file), aim))
             source = stack.enter_context(open_source(clip))
-        measure(source, engine, model.contract, meter)
+        measure(source, engine, contract, meter)
     meter.tell(f"edge {__version__}")
 
 

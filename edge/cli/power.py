@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 @click.option("--interval", "interval_ms", type=click.IntRange(1), default=1000, metavar="MS",
               show_default=True,
               help="Time between the lines of a log that has no time stamps.")  # fmt: skip
+@click.option("--report", type=click.Path(path_type=Path), metavar="DIR",
+              help="Write a page with the curves of a log.")  # fmt: skip
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
 )
@@ -34,6 +36,7 @@ def power(
     hz: float | None,
     log_file: str | None,
     interval_ms: int,
+    report: Path | None,
     root: Path,
 ) -> None:
     """Read the power of this machine, or sum up a log of tegrastats.
@@ -45,14 +48,16 @@ def power(
     Example:
       edge power
       edge power --watch
-      edge power --log tegrastats.log
+      edge power --log tegrastats.log --report curves
     """
+    if report is not None and log_file is None:
+        raise click.UsageError("--report is of a log; give one with --log.")
     if log_file is not None:
         from edge.cli.power_log import print_log
 
         if watch:
             raise click.UsageError("--watch reads this machine; it does not go with --log.")
-        print_log(log_file, interval_ms, as_json=as_json)
+        print_log(log_file, interval_ms, report, as_json=as_json)
         return
     from edge.board import SysRoot
     from edge.cli.power_live import print_once, print_until_stopped

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.errors import InputError
+from edge.files import check_target_folder, explain_os_error
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
@@ -26,30 +27,47 @@ LOG_VERSION = 1
 STDIN = "-"
 
 
-def print_log(file: str, interval_ms: int, *, as_json: bool) -> None:
-    from edge.telemetry.power_log import summarize_log
+def print_log(file: str, interval_ms: int, report: Path | None, *, as_json: bool) -> None:
+    """Sum up a log of tegrastats, and write a page with its curves if one is asked for.
+
+    Args:
+        file: its path, or - for stdin.
+        interval_ms: between two lines that tell no time.
+        report: the page's folder.
+        as_json: for programs.
+
+    Raises:
+        InputError: there is no such file, it is no log, or the page cannot be written.
+        MissingExtraError: the page wants matplotlib.
+    """
+    from edge.telemetry.power_log import read_log
 
     name = "stdin" if file == STDIN else file
+    if report is not None:
+        check_target_folder(report)
     with _open_lines(file) as lines:
-        summary = summarize_log(lines, interval_ms)
-    if isinstance(summary, Unavailable):
+        log = read_log(lines, interval_ms)
+    if isinstance(log, Unavailable):
         raise InputError(
-            f"{name}: {summary.reason}",
+            f"{name}: {log.reason}",
             hint="Record one with: tegrastats --interval 1000 --logfile FILE",
         )
     if as_json:
-        row = {"version": LOG_VERSION, **asdict(summary)}
-        row["interval_ms"] = interval_ms if summary.timed_by == "interval" else None
+        row = {"version": LOG_VERSION, **asdict(log.summary)}
+        row["interval_ms"] = interval_ms if log.summary.timed_by == "interval" else None
         click.echo(json.dumps(row, indent=2))
     else:
-        _print_summary(name, summary, interval_ms)
+        _print_summary(name, log.summary, interval_ms)
+    if report is not None:
+        from edge.cli.power_report import write_report
+
+        page = write_report(name, log, samples_text(log.summary, interval_ms), report)
+        click.echo(f"report in {page}", err=as_json)
 
 
 @contextmanager
 def _open_lines(file: str) -> Iterator[Iterator[str]]:
     """Open a log; what is no text in it becomes unreadable lines."""
-    from edge.files import explain_os_error
-
     try:
         if file == STDIN:
             yield (line.decode(errors="replace") for line in sys.stdin.buffer)
@@ -65,8 +83,8 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=False)
-    console.print(Text(f"{name}: {_samples_text(summary, interval_ms)}"))
-    for doubt in _doubts(summary):
+    console.print(Text(f"{name}: {samples_text(summary, interval_ms)}"))
+    for doubt in doubts(summary):
         console.print(Text(doubt))
     console.print()
     if summary.rails:
@@ -74,7 +92,8 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
     if isinstance(summary.total, Unavailable):
         console.print(Text(f"total not available: {summary.total.reason}"))
     else:
-        console.print(Text(f"total is {summary.total.name}"))
+        error = f"energy within ± {summary.total.energy_error_j:.1f} J"
+        console.print(Text(f"total is {summary.total.name}, {error}"))
     console.print()
     for title, load in (("GPU", summary.gpu), ("EMC", summary.emc), ("CPU", summary.cpu)):
         console.print(Text(f"{title} load  {_load_text(load)}"))
@@ -84,7 +103,8 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
         console.print(Text(f"hottest   {heat}"))
 
 
-def _samples_text(summary: LogSummary, interval_ms: int) -> str:
+def samples_text(summary: LogSummary, interval_ms: int) -> str:
+    """Say how many samples there are, and over which time."""
     if summary.timed_by == "interval":
         apart = f"{interval_ms} ms apart (--interval; the log does not tell the time)"
         return f"{summary.samples} samples, {summary.duration_s:.1f} s if they are {apart}"
@@ -92,7 +112,8 @@ def _samples_text(summary: LogSummary, interval_ms: int) -> str:
     return f"{summary.samples} samples in {summary.duration_s:.1f} s by its time stamps, {apart}"
 
 
-def _doubts(summary: LogSummary) -> Iterator[str]:
+def doubts(summary: LogSummary) -> Iterator[str]:
+    """Say what in the log was not as it should be."""
     counts = (
         (summary.unreadable_lines, "lines that could not be read"),
         (summary.unknown_words, "unknown words in the other lines"),
@@ -117,13 +138,14 @@ def _make_table(summary: LogSummary) -> Table:
     for title in ("min W", "mean W", "max W", "energy J"):
         table.add_column(title, justify="right", no_wrap=True)
     for rail in summary.rails:
-        table.add_row(rail.name, *_figures(rail))
+        table.add_row(rail.name, *figures_of(rail))
     if not isinstance(summary.total, Unavailable):
-        table.add_row("total", *_figures(summary.total))
+        table.add_row("total", *figures_of(summary.total))
     return table
 
 
-def _figures(rail: RailSummary) -> Iterator[str]:
+def figures_of(rail: RailSummary) -> Iterator[str]:
+    """Give least, mean and largest W, and J."""
     for power_mw in (rail.min_mw, rail.mean_mw, rail.max_mw):
         yield f"{power_mw / 1000:.2f}"
     yield f"{rail.energy_j:.1f}"

@@ -180,16 +180,17 @@ class PowerSampler:
         )
 
     def rails(self) -> tuple[RailState, ...]:
-        """Give every rail, and below them the totals that they make."""
+        """Give every rail, those that count first, and below them the totals that they make."""
         with self._changed:
             if self._last is None:
                 return ()
             rails_mw, totals = self._last.rails_mw, self._last.totals
             counted = totals[0].parts if totals else ()
+            names = sorted(rails_mw, key=lambda name: name not in counted)
             states = [
-                RailState(name, power_mw, self._summarize(name),
+                RailState(name, rails_mw[name], self._summarize(name),
                           "counted" if name in counted else "other")
-                for name, power_mw in rails_mw.items()
+                for name in names
             ]  # fmt: skip
             states += [
                 RailState(total.name, total.add_up(rails_mw), self._summarize(total.name),

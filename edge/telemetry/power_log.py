@@ -16,7 +16,7 @@ from edge.telemetry.rails import list_totals
 from edge.telemetry.tegrastats import explain_no_total, parse_tegrastats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from edge.telemetry.energy import RailSummary
     from edge.telemetry.tegrastats import TegraSample
@@ -67,6 +67,36 @@ class LogSummary:
     gpu: LoadSummary | Unavailable
     emc: LoadSummary | Unavailable
     cpu: LoadSummary | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class RailCurve:
+    """One rail, or the total, over the time of a log.
+
+    Attributes:
+        name: the rail, or which rails make the total.
+        times_s: since the first sample of the log.
+        power_mw: at these times.
+    """
+
+    name: str
+    times_s: Sequence[float]
+    power_mw: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLog:
+    """A log with its curves.
+
+    Attributes:
+        summary: what it comes to.
+        rails: in the order of the log.
+        total: None where there is none.
+    """
+
+    summary: LogSummary
+    rails: tuple[RailCurve, ...]
+    total: RailCurve | None
 
 
 @dataclass(slots=True)
@@ -134,8 +164,8 @@ class _Gathered:
         self.samples += 1
 
 
-def summarize_log(lines: Iterable[str], interval_ms: int) -> LogSummary | Unavailable:
-    """Sum up a log, or say that there is no line of tegrastats in it.
+def read_log(lines: Iterable[str], interval_ms: int) -> PowerLog | Unavailable:
+    """Read and sum up a log, or say that there is no line of tegrastats in it.
 
     Args:
         lines: with or without line ends.
@@ -148,9 +178,10 @@ def summarize_log(lines: Iterable[str], interval_ms: int) -> LogSummary | Unavai
     times_ns = [0]
     for step_s in steps_s:
         times_ns.append(times_ns[-1] + round(step_s * 1e9))
+    total = _sum_total(gathered.rails)
     loads = gathered.loads
     stamped = timed_by == "timestamps"  # before, a user who is not root is given a 0
-    return LogSummary(
+    summary = LogSummary(
         samples=gathered.samples,
         unreadable_lines=gathered.unreadable_lines,
         unknown_words=gathered.unknown_words,
@@ -158,12 +189,17 @@ def summarize_log(lines: Iterable[str], interval_ms: int) -> LogSummary | Unavai
         timed_by=timed_by,
         longest_step_s=max(steps_s, default=0.0),
         clock_set_back=set_back,
-        total=_sum_total(gathered.rails, times_ns),
+        total=total if isinstance(total, Unavailable) else _sum_up(*total, times_ns),
         rails=tuple(_sum_up(name, one, times_ns) for name, one in gathered.rails.items()),
         max_temperatures_c=gathered.max_temperatures_c,
         gpu=loads["GR3D"].summarize(zero_is_told=stamped),
         emc=loads["EMC"].summarize(zero_is_told=False),
         cpu=loads["CPU"].summarize(zero_is_told=True),
+    )
+    return PowerLog(
+        summary=summary,
+        rails=tuple(_draw(name, one, times_ns) for name, one in gathered.rails.items()),
+        total=None if isinstance(total, Unavailable) else _draw(*total, times_ns),
     )
 
 
@@ -211,8 +247,8 @@ def _spread(stamps_s: Iterable[float]) -> list[float]:
     return times_s
 
 
-def _sum_total(rails: dict[str, _Series], times_ns: list[int]) -> RailSummary | Unavailable:
-    """Sum up the total; it is chosen once, so that a cut line does not mix two totals."""
+def _sum_total(rails: dict[str, _Series]) -> tuple[str, _Series] | Unavailable:
+    """Give the total's name and readings; it is chosen once, so that a cut line does not mix two totals."""
     totals = list_totals(rails)
     if not totals:
         return Unavailable(explain_no_total(rails))
@@ -229,7 +265,11 @@ def _sum_total(rails: dict[str, _Series], times_ns: list[int]) -> RailSummary | 
             series.add(sample, sums_mw[sample])
     if not series.samples:
         return Unavailable(f"{name}: no line has all of its rails")
-    return _sum_up(name, series, times_ns)
+    return name, series
+
+
+def _draw(name: str, series: _Series, times_ns: list[int]) -> RailCurve:
+    return RailCurve(name, [times_ns[sample] / 1e9 for sample in series.samples], series.power_mw)
 
 
 def _sum_up(name: str, series: _Series, times_ns: list[int]) -> RailSummary:

@@ -1,0 +1,75 @@
+"""The page of `edge power --report`: the rails of a log over time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.cli.power_log import doubts, figures_of
+from edge.record import Unavailable
+from edge.report import Page
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from edge.report import Colors
+    from edge.telemetry.power_log import PowerLog
+
+LEGEND_COLUMNS = 3
+HEIGHT_IN = 3.6
+
+
+def write_report(name: str, log: PowerLog, lead: str, folder: Path) -> Path:
+    """Write the page of a log into a folder, and give its file.
+
+    Args:
+        name: of the log.
+        log: as it was read.
+        lead: how many samples over which time.
+        folder: made where it is missing.
+
+    Raises:
+        InputError: the folder cannot be written to.
+        MissingExtraError: matplotlib is not installed.
+    """
+    summary = log.summary
+    page = Page(f"Power of {name}", lead)
+    notes = list(doubts(summary))
+    if isinstance(summary.total, Unavailable):
+        notes.append(f"total not available: {summary.total.reason}")
+    else:
+        total = summary.total
+        page.add_figures({
+            "mean": f"{total.mean_mw / 1000:.2f} W",
+            "largest": f"{total.max_mw / 1000:.2f} W",
+            "energy": f"{total.energy_j:.1f} ± {total.energy_error_j:.1f} J",
+        })  # fmt: skip
+        page.add_text(f"The total is {total.name}.")
+    page.add_warnings(notes)
+    if log.rails:
+        caption = "Power over time; the rails overlap, the total counts each watt once."
+        page.add_plot("rails", caption, lambda figure, colors: _draw(figure, colors, log),
+                      height_in=HEIGHT_IN)  # fmt: skip
+    totals = [] if isinstance(summary.total, Unavailable) else [summary.total]
+    rows = [[rail.name, *figures_of(rail)] for rail in (*summary.rails, *totals)]
+    page.add_table(["Rail", "min W", "mean W", "max W", "energy J"], rows)
+    return page.write(folder)
+
+
+def _draw(figure: Figure, colors: Colors, log: PowerLog) -> None:
+    axes = figure.add_subplot()
+    is_one_rail = log.total is not None and len(log.total.name.split(" + ")) == 1
+    for curve in log.rails:
+        if is_one_rail and log.total is not None and log.total.name.startswith(f"{curve.name} ("):
+            continue  # the total is this rail
+        axes.plot(curve.times_s, [mw / 1000 for mw in curve.power_mw], label=curve.name)
+    if log.total is not None:
+        label = log.total.name if is_one_rail else "total"
+        watts = [mw / 1000 for mw in log.total.power_mw]
+        axes.plot(log.total.times_s, watts, label=label, color=colors.ink, linewidth=1.8)
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("W")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    figure.legend(loc="outside upper left", ncols=LEGEND_COLUMNS)
