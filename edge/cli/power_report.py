@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from edge.cli.power_log import doubts, figures_of
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from edge.report import Colors
-    from edge.telemetry.power_log import PowerLog
+    from edge.telemetry.power_log import PowerLog, RailCurve
 
 LEGEND_COLUMNS = 3
 HEIGHT_IN = 3.6
@@ -34,7 +35,7 @@ def write_report(name: str, log: PowerLog, lead: str, folder: Path) -> Path:
         MissingExtraError: matplotlib is not installed.
     """
     summary = log.summary
-    page = Page(f"Power of {name}", lead)
+    page = Page(f"Power of {PurePath(name).name}", f"{name}: {lead}")
     notes = list(doubts(summary))
     if isinstance(summary.total, Unavailable):
         notes.append(f"total not available: {summary.total.reason}")
@@ -51,25 +52,28 @@ def write_report(name: str, log: PowerLog, lead: str, folder: Path) -> Path:
         caption = "Power over time; the rails overlap, the total counts each watt once."
         page.add_plot("rails", caption, lambda figure, colors: _draw(figure, colors, log),
                       height_in=HEIGHT_IN)  # fmt: skip
-    totals = [] if isinstance(summary.total, Unavailable) else [summary.total]
-    rows = [[rail.name, *figures_of(rail)] for rail in (*summary.rails, *totals)]
+    rows = [[rail.name, *figures_of(rail)] for rail in summary.rails]
+    if not isinstance(summary.total, Unavailable):
+        rows.append(["total", *figures_of(summary.total)])
     page.add_table(["Rail", "min W", "mean W", "max W", "energy J"], rows)
     return page.write(folder)
 
 
 def _draw(figure: Figure, colors: Colors, log: PowerLog) -> None:
     axes = figure.add_subplot()
-    is_one_rail = log.total is not None and len(log.total.name.split(" + ")) == 1
+    total = log.total
     for curve in log.rails:
-        if is_one_rail and log.total is not None and log.total.name.startswith(f"{curve.name} ("):
-            continue  # the total is this rail
-        axes.plot(curve.times_s, [mw / 1000 for mw in curve.power_mw], label=curve.name)
-    if log.total is not None:
-        label = log.total.name if is_one_rail else "total"
-        watts = [mw / 1000 for mw in log.total.power_mw]
-        axes.plot(log.total.times_s, watts, label=label, color=colors.ink, linewidth=1.8)
+        if total is None or not total.name.startswith(f"{curve.name} ("):  # that is the total
+            axes.plot(curve.times_s, _watts(curve), label=curve.name)
+    if total is not None:
+        label = "total" if " + " in total.name else total.name
+        axes.plot(total.times_s, _watts(total), label=label, color=colors.ink, linewidth=1.8)
     axes.set_xlabel("seconds")
     axes.set_ylabel("W")
-    axes.set_xlim(left=0)
+    axes.margins(x=0)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     figure.legend(loc="outside upper left", ncols=LEGEND_COLUMNS)
+
+
+def _watts(curve: RailCurve) -> list[float]:
+    return [power_mw / 1000 for power_mw in curve.power_mw]

@@ -140,7 +140,7 @@ def check_power(root: SysRoot) -> str | Unavailable:
     readings = []
     try:
         for _ in range(POWER_READINGS):
-            power_mw = meter.totals[0].add_up(meter.read(time.monotonic_ns()).rails_mw)
+            power_mw = meter.totals[0].add_up(meter.read().rails_mw)
             if not isinstance(power_mw, Unavailable):
                 readings.append(power_mw)
             time.sleep(POWER_EVERY_S)

@@ -10,13 +10,17 @@ class EnergyIntegral:
 
     Between two samples that are h apart the power is taken to lie between the two readings a and b.
     Its energy then lies between h min(a, b) and h max(a, b); the trapezoid h (a + b) / 2 is the
-    middle of that, and off by at most h |b - a| / 2. The bound of the whole is the sum of these. It
-    needs no model of the load, holds for jumps at any moment, and also where each reading is the
-    mean since the one before (counters: the trapezoids then differ from the exact sum of h b by
+    middle of that, and off by at most h |b - a| / 2. A reading that itself takes the time d is of
+    some moment in d, so that its place is off by as much: with the d of both ends a step is off by
+    at most (h + d_a + 2 d_b) |b - a| / 2. The bound of the whole is the sum of these.
+
+    It needs no model of the load, holds for jumps at any moment, and also where each reading is the
+    mean since the one before (counters: the exact sum of h b differs from the trapezoids by
     h (b - a) / 2 a step). What rises and falls again between two samples is not seen by any of
     them: sample faster to rule it out. The error of the chip itself is not in it.
-    Source: the rectangle rules below and above a function that is monotone between its nodes, for
-    example Davis and Rabinowitz, "Methods of Numerical Integration", section 2.1.
+    Source: rectangle rules below and above a monotone function, for example Davis and Rabinowitz,
+    "Methods of Numerical Integration", section 2.1; the part of d is the sum of trapezoids, summed
+    by parts over the places of its nodes.
     """
 
     def __init__(self) -> None:
@@ -25,16 +29,24 @@ class EnergyIntegral:
         self.seconds = 0.0
         self.power_mw: float | None = None
         self._last_ns = 0
+        self._last_took_ns = 0
 
-    def add(self, power_mw: float, now_ns: int) -> None:
-        """Add one sample, of `now_ns` on the monotonic clock."""
+    def add(self, power_mw: float, now_ns: int, took_ns: int = 0) -> None:
+        """Add one sample.
+
+        Args:
+            power_mw: the reading.
+            now_ns: when it began, on the monotonic clock.
+            took_ns: how long it took.
+        """
         now_ns = max(now_ns, self._last_ns)  # it may have been taken just before a new start
         if self.power_mw is not None:
             step_s = (now_ns - self._last_ns) / 1e9
             self.energy_j += (self.power_mw + power_mw) / 2000 * step_s
-            self.error_j += abs(self.power_mw - power_mw) / 2000 * step_s
+            doubt_s = step_s + (self._last_took_ns + 2 * took_ns) / 1e9
+            self.error_j += abs(self.power_mw - power_mw) / 2000 * doubt_s
             self.seconds += step_s
-        self.power_mw, self._last_ns = power_mw, now_ns
+        self.power_mw, self._last_ns, self._last_took_ns = power_mw, now_ns, took_ns
 
     def start_over(self, now_ns: int) -> None:
         """Begin a new sum at `now_ns`.
@@ -84,12 +96,12 @@ class RailTally:
         self._readings = 0
         self._min_mw = self._max_mw = 0.0
 
-    def add(self, power_mw: float, now_ns: int) -> None:
-        """Add one reading; `now_ns` is a clock that does not go back."""
+    def add(self, power_mw: float, now_ns: int, took_ns: int = 0) -> None:
+        """Add one reading, see `EnergyIntegral.add`."""
         self._min_mw = min(self._min_mw, power_mw) if self._readings else power_mw
         self._max_mw = max(self._max_mw, power_mw) if self._readings else power_mw
         self._readings += 1
-        self.integral.add(power_mw, now_ns)
+        self.integral.add(power_mw, now_ns, took_ns)
 
     def start_over(self, now_ns: int) -> None:
         """Begin anew at `now_ns`, from the last reading."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,12 +34,14 @@ class PowerSample:
     """All rails at one moment.
 
     Attributes:
-        now_ns: on the monotonic clock.
+        now_ns: on the monotonic clock, when the reading began.
+        took_ns: how long it took.
         rails_mw: each in mW, or why it cannot be read.
         totals: that these rails make, the one that counts first.
     """
 
     now_ns: int
+    took_ns: int
     rails_mw: Mapping[str, float | Unavailable]
     totals: tuple[Total, ...]
 
@@ -64,10 +67,11 @@ class Meter:
         """The name of the total that counts."""
         return self.totals[0].name
 
-    def read(self, now_ns: int) -> PowerSample:
-        """Read them all, at `now_ns` of the monotonic clock."""
+    def read(self) -> PowerSample:
+        """Read them all, now."""
+        now_ns = time.monotonic_ns()
         rails_mw = {sensor.label: sensor.measure(now_ns) for sensor in self.sensors}
-        return PowerSample(now_ns, rails_mw, self.totals)
+        return PowerSample(now_ns, time.monotonic_ns() - now_ns, rails_mw, self.totals)
 
 
 def find_meter(root: SysRoot) -> Meter | Unavailable:

@@ -66,7 +66,7 @@ class PolledMeter:
         """Give one sample a period; those whose time went by are left out."""
         due_ns = time.monotonic_ns()
         while True:
-            yield self._meter.read(time.monotonic_ns())
+            yield self._meter.read()
             due_ns = max(due_ns + self._period_ns, time.monotonic_ns())
             if self._stop.wait((due_ns - time.monotonic_ns()) / 1e9):
                 self._meter.close()
@@ -238,17 +238,18 @@ class PowerSampler:
             with self._changed:
                 self._last = sample
                 for name, power_mw in sample.rails_mw.items():
-                    self._add(name, power_mw, sample.now_ns)
+                    self._add(name, power_mw, sample)
                 for total in sample.totals:
-                    self._add(total.name, total.add_up(sample.rails_mw), sample.now_ns)
+                    self._add(total.name, total.add_up(sample.rails_mw), sample)
                 self._cpu_ns = time.thread_time_ns()
                 self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()
 
-    def _add(self, name: str, power_mw: float | Unavailable, now_ns: int) -> None:
+    def _add(self, name: str, power_mw: float | Unavailable, sample: PowerSample) -> None:
         if not isinstance(power_mw, Unavailable):
-            self._tallies.setdefault(name, RailTally(name)).add(power_mw, now_ns)
+            tally = self._tallies.setdefault(name, RailTally(name))
+            tally.add(power_mw, sample.now_ns, sample.took_ns)
 
 
 def _open_source(root: SysRoot, source: PowerFrom, hz: float) -> PowerSource | Unavailable:

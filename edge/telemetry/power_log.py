@@ -248,7 +248,7 @@ def _spread(stamps_s: Iterable[float]) -> list[float]:
 
 
 def _sum_total(rails: dict[str, _Series]) -> tuple[str, _Series] | Unavailable:
-    """Give the total's name and readings; it is chosen once, so that a cut line does not mix two totals."""
+    """Give the total; it is chosen once, so that a cut line does not mix two totals."""
     totals = list_totals(rails)
     if not totals:
         return Unavailable(explain_no_total(rails))

@@ -93,9 +93,8 @@ class TegrastatsChild:
         self._totals = self._totals or list_totals(rails_mw)
         self._names = tuple(dict.fromkeys((*self._names, *rails_mw)))
         missing = Unavailable(f"was not in the last line of {PROGRAM}")
-        return PowerSample(
-            now_ns, {name: rails_mw.get(name, missing) for name in self._names}, self._totals
-        )
+        all_mw = {name: rails_mw.get(name, missing) for name in self._names}
+        return PowerSample(now_ns, 0, all_mw, self._totals)
 
     def stop(self) -> None:
         """End the program and what it may have started, in a second."""
