@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from edge.telemetry.energy import RailSummary
     from edge.telemetry.power_log import LoadSummary, LogSummary
 
 LOG_VERSION = 1
@@ -61,7 +60,8 @@ def print_log(file: str, interval_ms: int, report: Path | None, *, as_json: bool
     if report is not None:
         from edge.cli.power_report import write_report
 
-        page = write_report(name, log, samples_text(log.summary, interval_ms), report)
+        lead = f"{name}: {_samples_text(log.summary, interval_ms)}"
+        page = write_report(log, lead, list(_doubts(log.summary)), report)
         click.echo(f"report in {page}", err=as_json)
 
 
@@ -83,8 +83,8 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=False)
-    console.print(Text(f"{name}: {samples_text(summary, interval_ms)}"))
-    for doubt in doubts(summary):
+    console.print(Text(f"{name}: {_samples_text(summary, interval_ms)}"))
+    for doubt in _doubts(summary):
         console.print(Text(doubt))
     console.print()
     if summary.rails:
@@ -103,8 +103,7 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
         console.print(Text(f"hottest   {heat}"))
 
 
-def samples_text(summary: LogSummary, interval_ms: int) -> str:
-    """Say how many samples there are, and over which time."""
+def _samples_text(summary: LogSummary, interval_ms: int) -> str:
     if summary.timed_by == "interval":
         apart = f"{interval_ms} ms apart (--interval; the log does not tell the time)"
         return f"{summary.samples} samples, {summary.duration_s:.1f} s if they are {apart}"
@@ -112,8 +111,7 @@ def samples_text(summary: LogSummary, interval_ms: int) -> str:
     return f"{summary.samples} samples in {summary.duration_s:.1f} s by its time stamps, {apart}"
 
 
-def doubts(summary: LogSummary) -> Iterator[str]:
-    """Say what in the log was not as it should be."""
+def _doubts(summary: LogSummary) -> Iterator[str]:
     counts = (
         (summary.unreadable_lines, "lines that could not be read"),
         (summary.unknown_words, "unknown words in the other lines"),
@@ -133,6 +131,8 @@ def _load_text(load: LoadSummary | Unavailable) -> str:
 def _make_table(summary: LogSummary) -> Table:
     from rich.table import Table
 
+    from edge.cli.power_report import figures_of
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("Rail", overflow="fold")
     for title in ("min W", "mean W", "max W", "energy J"):
@@ -142,10 +142,3 @@ def _make_table(summary: LogSummary) -> Table:
     if not isinstance(summary.total, Unavailable):
         table.add_row("total", *figures_of(summary.total))
     return table
-
-
-def figures_of(rail: RailSummary) -> Iterator[str]:
-    """Give least, mean and largest W, and J."""
-    for power_mw in (rail.min_mw, rail.mean_mw, rail.max_mw):
-        yield f"{power_mw / 1000:.2f}"
-    yield f"{rail.energy_j:.1f}"

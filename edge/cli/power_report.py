@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from edge.cli.power_log import doubts, figures_of
 from edge.record import Unavailable
 from edge.report import Page
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from matplotlib.figure import Figure
 
     from edge.report import Colors
+    from edge.telemetry.energy import RailSummary
     from edge.telemetry.power_log import PowerLog, RailCurve
 
 LEGEND_COLUMNS = 3
 HEIGHT_IN = 3.6
 
 
-def write_report(name: str, log: PowerLog, lead: str, folder: Path) -> Path:
+def write_report(log: PowerLog, lead: str, notes: list[str], folder: Path) -> Path:
     """Write the page of a log into a folder, and give its file.
 
     Args:
-        name: of the log.
         log: as it was read.
-        lead: how many samples over which time.
+        lead: its name, and how many samples over which time it has.
+        notes: what in it was not as it should be.
         folder: made where it is missing.
 
     Raises:
@@ -35,10 +35,9 @@ def write_report(name: str, log: PowerLog, lead: str, folder: Path) -> Path:
         MissingExtraError: matplotlib is not installed.
     """
     summary = log.summary
-    page = Page(f"Power of {PurePath(name).name}", f"{name}: {lead}")
-    notes = list(doubts(summary))
+    page = Page("Power over time", lead)
     if isinstance(summary.total, Unavailable):
-        notes.append(f"total not available: {summary.total.reason}")
+        notes = [*notes, f"total not available: {summary.total.reason}"]
     else:
         total = summary.total
         page.add_figures({
@@ -57,6 +56,13 @@ def write_report(name: str, log: PowerLog, lead: str, folder: Path) -> Path:
         rows.append(["total", *figures_of(summary.total)])
     page.add_table(["Rail", "min W", "mean W", "max W", "energy J"], rows)
     return page.write(folder)
+
+
+def figures_of(rail: RailSummary) -> Iterator[str]:
+    """Give least, mean and largest W, and J."""
+    for power_mw in (rail.min_mw, rail.mean_mw, rail.max_mw):
+        yield f"{power_mw / 1000:.2f}"
+    yield f"{rail.energy_j:.1f}"
 
 
 def _draw(figure: Figure, colors: Colors, log: PowerLog) -> None:

@@ -150,10 +150,10 @@ def check_power(root: SysRoot) -> str | Unavailable:
     if not readings:
         raise CheckFailedError(f"{meter.total}: gives no reading{found}", hint="Look into dmesg")
     low_mw, high_mw = min(readings), max(readings)
-    said = f"{meter.total}: {low_mw / 1000:.2f} to {high_mw / 1000:.2f} W{found}"
+    said = f"{meter.total}: {low_mw / 1000:.2f} to {high_mw / 1000:.2f} W"
     if not POWER_MW[0] <= low_mw <= high_mw <= POWER_MW[1]:
         raise CheckFailedError(f"{said}, which cannot be", hint="Report it with the file of --json")
-    return said
+    return f"{said}{found}"
 
 
 def _version(package: str) -> str | None:

@@ -115,10 +115,11 @@ class RailTally:
         """Give the figures; None while there is no reading."""
         if not self._readings:
             return None
+        mean_mw = self.integral.mean_mw()
         return RailSummary(
             name=self.name,
             min_mw=self._min_mw,
-            mean_mw=self.integral.mean_mw(),
+            mean_mw=min(max(mean_mw, self._min_mw), self._max_mw),  # sums are rounded
             max_mw=self._max_mw,
             energy_j=self.integral.energy_j,
             energy_error_j=self.integral.error_j,
