@@ -38,7 +38,7 @@ def print_once(sampler: PowerSampler, *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    Console(highlight=False).print(draw_rails(reading, sampler.rails(), is_live=False))
+    Console(highlight=False).print(draw_rails(sampler, reading, is_live=False))
 
 
 def print_until_stopped(sampler: PowerSampler, stop: threading.Event, *, as_json: bool) -> None:
@@ -98,23 +98,24 @@ def _watch_table(
     with Live(console=Console(highlight=False), auto_refresh=False) as live:
         while True:
             if isinstance(latest, PowerReading):
-                live.update(draw_rails(latest, sampler.rails(), is_live=True), refresh=True)
+                live.update(draw_rails(sampler, latest, is_live=True), refresh=True)
             if sampler.over or stop.wait(REDRAW_S):
                 return latest
             latest = sampler.read()
 
 
-def draw_rails(reading: PowerReading, states: Sequence[RailState], *, is_live: bool) -> Group:
+def draw_rails(sampler: PowerSampler, reading: PowerReading, *, is_live: bool) -> Group:
     """Draw all rails, the totals below them, and what the figures are of.
 
     Args:
+        sampler: knows the rails.
         reading: of the total.
-        states: of the rails and totals.
         is_live: whether time has gone by, so that there are more figures than those of now.
     """
     from rich.console import Group
     from rich.text import Text
 
+    states = sampler.rails()
     totals = [state for state in states if state.kind in {"total", "other total"}]
     lines = [f"total is {reading.total}; + is counted in it"]
     if is_live:
@@ -128,6 +129,8 @@ def draw_rails(reading: PowerReading, states: Sequence[RailState], *, is_live: b
         for state in states
         if state not in totals and isinstance(state.power_mw, Unavailable)
     ]
+    if sampler.not_connected:
+        lines.append(f"not connected (NC): {', '.join(sampler.not_connected)}")
     return Group(_make_table(states, is_live=is_live), Text("\n".join(["", *lines])))
 
 

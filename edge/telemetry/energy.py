@@ -11,16 +11,15 @@ class EnergyIntegral:
     Between two samples that are h apart the power is taken to lie between the two readings a and b.
     Its energy then lies between h min(a, b) and h max(a, b); the trapezoid h (a + b) / 2 is the
     middle of that, and off by at most h |b - a| / 2. A reading that itself takes the time d is of
-    some moment in d, so that its place is off by as much: with the d of both ends a step is off by
-    at most (h + d_a + 2 d_b) |b - a| / 2. The bound of the whole is the sum of these.
+    some moment in d, so that the change from a to b may come as late as d after the step: it is
+    then off by at most (h / 2 + d) |b - a|. The bound of the whole is the sum of these.
 
     It needs no model of the load, holds for jumps at any moment, and also where each reading is the
     mean since the one before (counters: the exact sum of h b differs from the trapezoids by
     h (b - a) / 2 a step). What rises and falls again between two samples is not seen by any of
     them: sample faster to rule it out. The error of the chip itself is not in it.
     Source: rectangle rules below and above a monotone function, for example Davis and Rabinowitz,
-    "Methods of Numerical Integration", section 2.1; the part of d is the sum of trapezoids, summed
-    by parts over the places of its nodes.
+    "Methods of Numerical Integration", section 2.1.
     """
 
     def __init__(self) -> None:
@@ -28,8 +27,8 @@ class EnergyIntegral:
         self.error_j = 0.0
         self.seconds = 0.0
         self.power_mw: float | None = None
-        self._last_ns = 0
-        self._last_took_ns = 0
+        self.last_ns = 0
+        """Of the last sample, or of a new start behind it."""
 
     def add(self, power_mw: float, now_ns: int, took_ns: int = 0) -> None:
         """Add one sample.
@@ -39,14 +38,13 @@ class EnergyIntegral:
             now_ns: when it began, on the monotonic clock.
             took_ns: how long it took.
         """
-        now_ns = max(now_ns, self._last_ns)  # it may have been taken just before a new start
+        now_ns = max(now_ns, self.last_ns)  # it may have been taken just before a new start
         if self.power_mw is not None:
-            step_s = (now_ns - self._last_ns) / 1e9
+            step_s = (now_ns - self.last_ns) / 1e9
             self.energy_j += (self.power_mw + power_mw) / 2000 * step_s
-            doubt_s = step_s + (self._last_took_ns + 2 * took_ns) / 1e9
-            self.error_j += abs(self.power_mw - power_mw) / 2000 * doubt_s
+            self.error_j += abs(self.power_mw - power_mw) / 1000 * (step_s / 2 + took_ns / 1e9)
             self.seconds += step_s
-        self.power_mw, self._last_ns, self._last_took_ns = power_mw, now_ns, took_ns
+        self.power_mw, self.last_ns = power_mw, now_ns
 
     def start_over(self, now_ns: int) -> None:
         """Begin a new sum at `now_ns`.
@@ -55,7 +53,7 @@ class EnergyIntegral:
         beginning is cut off, so that the bound holds.
         """
         self.energy_j = self.error_j = self.seconds = 0.0
-        self._last_ns = now_ns
+        self.last_ns = now_ns
 
     def mean_mw(self) -> float:
         """Give the mean power; the last sample while there is only one."""

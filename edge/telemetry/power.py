@@ -40,6 +40,13 @@ class PowerSource(Protocol):
     def ended(self) -> Unavailable | None:
         """Why there will be no more samples though nobody stopped it."""
 
+    @property
+    def not_connected(self) -> tuple[str, ...]:
+        """Channels that measure nothing."""
+
+    def elsewhere_ns(self) -> int:
+        """Give the CPU time that it took so far outside the thread of `samples`."""
+
     def samples(self) -> Iterator[PowerSample]:
         """Give one sample after the other, each at its time."""
 
@@ -59,8 +66,13 @@ class PolledMeter:
 
     def __init__(self, meter: Meter, hz: float) -> None:
         self._meter = meter
+        self.not_connected = meter.not_connected
         self._period_ns = round(1e9 / hz)
         self._stop = threading.Event()
+
+    def elsewhere_ns(self) -> int:
+        """Give 0: the kernel's own work for a reading is the reader's."""
+        return 0
 
     def samples(self) -> Iterator[PowerSample]:
         """Give one sample a period; those whose time went by are left out."""
@@ -159,13 +171,15 @@ class PowerSampler:
             return Unavailable(explain_no_total(last.rails_mw))
         total = last.totals[0]
         tally = self._tallies.get(total.name)
-        if tally is None or tally.integral.power_mw is None:
-            now = total.add_up(last.rails_mw)
-            assert isinstance(now, Unavailable)  # noqa: S101 - a reading would be in the tally
-            return Unavailable(f"{total.name}: {now.reason}")
+        now_mw = total.add_up(last.rails_mw)
+        if isinstance(now_mw, Unavailable) and (
+            tally is None or last.now_ns - tally.integral.last_ns > SILENT_NS
+        ):
+            return Unavailable(f"{total.name}: {now_mw.reason}")
+        assert tally is not None  # noqa: S101 - what can be read is in it
         integral = tally.integral
         return PowerReading(
-            power_mw=tally.integral.power_mw,
+            power_mw=integral.power_mw or 0.0,
             mean_mw=integral.mean_mw(),
             energy_j=integral.energy_j,
             total=total.name,
@@ -178,6 +192,11 @@ class PowerSampler:
             },
             sampler_share=self._cpu_ns / max(1, now_ns - self._started_ns),
         )
+
+    @property
+    def not_connected(self) -> tuple[str, ...]:
+        """Channels of this machine that measure nothing."""
+        return () if isinstance(self._source, Unavailable) else self._source.not_connected
 
     def rails(self) -> tuple[RailState, ...]:
         """Give every rail, those that count first, and below them the totals that they make."""
@@ -241,7 +260,7 @@ class PowerSampler:
                     self._add(name, power_mw, sample)
                 for total in sample.totals:
                     self._add(total.name, total.add_up(sample.rails_mw), sample)
-                self._cpu_ns = time.thread_time_ns()
+                self._cpu_ns = time.thread_time_ns() + source.elsewhere_ns()
                 self._changed.notify_all()
         with self._changed:
             self._changed.notify_all()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PROGRAM = "tegrastats"
 PATIENCE_S = 1.0
 WORDS_CHARACTERS = 120
+CPU_CLOCK_OF_PROCESS = 2
 
 
 class TegrastatsChild:
@@ -35,6 +36,8 @@ class TegrastatsChild:
     Args:
         process: prints to a pipe, in a process group of its own: Ctrl-C is ours to answer.
     """
+
+    not_connected: tuple[str, ...] = ()  # it prints them all as NC
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -62,6 +65,17 @@ class TegrastatsChild:
         except OSError as error:
             return Unavailable(f"{PROGRAM} cannot be started: {error}")
         return cls(process)
+
+    def elsewhere_ns(self) -> int:
+        """Give the program's CPU time so far; 0 when it is gone.
+
+        Source: clock_getcpuclockid(3); the kernel's include/linux/posix-timers.h makes a clock's
+        number of a process's like this.
+        """
+        try:
+            return time.clock_gettime_ns(~self._process.pid << 3 | CPU_CLOCK_OF_PROCESS)
+        except OSError:
+            return 0
 
     def samples(self) -> Iterator[PowerSample]:
         """Give a sample a line, until the program ends; it is then reaped."""

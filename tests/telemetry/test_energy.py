@@ -33,6 +33,14 @@ def test_bound_of_one_jump_is_half_of_it_over_its_step():
     assert integral.error_j == pytest.approx(4.0)
 
 
+def test_bound_of_a_jump_at_the_end_of_a_long_reading_is_reached():
+    """0 W until 1.5 s, when the reading that began at 1 s sees 1 W: 0.5 J are true of 1.5 J."""
+    integral = EnergyIntegral()
+    for second, power_mw, took_s in ((0, 0.0, 0.0), (1, 1000.0, 0.5), (2, 1000.0, 0.0)):
+        integral.add(power_mw, second * SECOND_NS, round(took_s * SECOND_NS))
+    assert (integral.energy_j, integral.error_j) == (1.5, 1.0)
+
+
 @given(
     POWERS_MW,
     st.lists(st.integers(0, 10**10), min_size=1, max_size=30),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from doubles import DEADLINE_S
 from played import PlayedBoard
 
 from edge.record import PowerReading, Unavailable
-from edge.telemetry.power import PowerSampler
+from edge.telemetry.power import SILENT_NS, PowerSampler
 
 
 def give(chip, current_ma):
@@ -120,6 +121,22 @@ def test_total_that_never_came_says_which_rail_lacks(tmp_path):
     assert reading.reason.startswith(f"{BOARDS['agx_orin'].total}: VDD_CPU_CV gives no number")
 
 
+def test_reading_that_is_too_old_is_not_told_as_that_of_now(tmp_path):
+    root = make_board(tmp_path, "orin_nano")
+    current = tmp_path / HWMON / "hwmon1" / "curr1_input"
+    with PowerSampler(root, hz=100) as sampler:
+        sampler.wait_for_reading(DEADLINE_S)
+        current.write_text("n/a\n")
+        reading = wait_until(sampler, lambda one: one.rails_mw["VDD_IN"] is None)
+        assert reading.power_mw == 4800.0, "a gap is bridged"
+    last = sampler._last
+    late = dataclasses.replace(last, now_ns=last.now_ns + SILENT_NS + 10**9)
+    assert sampler._read(late.now_ns) == Unavailable("no reading for more than 5 s")
+    sampler._last = late
+    said = sampler._read(late.now_ns).reason
+    assert said.startswith("VDD_IN (module): VDD_IN gives no number")
+
+
 @pytest.mark.parametrize(
     ("board", "rail", "levels_mw"),
     [
@@ -142,26 +159,28 @@ def test_energy_of_a_played_load_lies_within_the_uncertainty(tmp_path, board, ra
     assert abs(reading.energy_j - true_j) <= reading.energy_error_j + doubt_j
 
 
-def test_idle_is_measured_before_and_the_sum_begins_after_it(tmp_path):
+def test_idle_is_measured_between_two_new_starts(tmp_path):
+    """What was before it is not in it, and it is not in the run."""
     played = PlayedBoard(tmp_path, "orin_nano")
+
+    def set_and_wait(*levels_mw):
+        for level_mw in levels_mw:
+            total_mw = played.set("VDD_IN", level_mw)
+            wait_until(sampler, lambda one, want=total_mw: one.power_mw == want)
+
     with PowerSampler(played.root, hz=100) as sampler:
         sampler.wait_for_reading(DEADLINE_S)
+        set_and_wait(1_000_000, 4_800)
         idle = threading.Event()
-        timer = threading.Thread(target=lambda: (wait_until(sampler, has_time), idle.set()))
-        timer.start()
+        idling = threading.Thread(target=lambda: (set_and_wait(6_000, 4_800), idle.set()))
+        idling.start()
         sampler.measure_idle(DEADLINE_S, idle)
-        timer.join(DEADLINE_S)
-        began = sampler.read()
-        played.set("VDD_IN", 12_000)
-        reading = wait_until(sampler, lambda one: one.power_mw == 12_000.0)
-    assert began.covered_s < reading.covered_s
-    assert (began.idle_mw, reading.idle_mw) == (pytest.approx(4800.0), pytest.approx(4800.0))
-    state = next(state for state in sampler.rails() if state.kind == "total")
-    assert (state.summary.min_mw, state.summary.max_mw) == (4800.0, 12_000.0)
-
-
-def has_time(reading):
-    return reading.covered_s > 0.02
+        idling.join(DEADLINE_S)
+        set_and_wait(4_700)
+        reading = sampler.read()
+        total = next(state for state in sampler.rails() if state.kind == "total")
+    assert 4_800 < reading.idle_mw < 6_000
+    assert (total.summary.min_mw, total.summary.max_mw) == (4700.0, 4800.0)
 
 
 def test_idle_is_not_waited_for_where_nothing_is_measured(tmp_path):

@@ -150,6 +150,16 @@ def test_program_that_is_missing_or_cannot_run_has_a_reason(tmp_path, program, m
         assert sampler.over
 
 
+def test_cost_of_the_program_is_counted_too(program):
+    work = "n=0; while [ $n -lt 20000 ]; do n=$((n + 1)); done"
+    program(f"{work}\n" + play(NANO))
+    with PowerSampler(HERE, source="tegrastats") as sampler:
+        sampler.wait_for_reading(DEADLINE_S)
+        elsewhere_ns = sampler._source.elsewhere_ns()
+        assert sampler._cpu_ns > elsewhere_ns / 2 > 1_000_000
+    assert sampler._source.elsewhere_ns() == 0, "reaped"
+
+
 def test_kernel_is_asked_unless_it_is_said_otherwise(tmp_path, program):
     folder = program(play(NANO))
     with PowerSampler(make_board(tmp_path / "root", "orin_nano")) as sampler:
