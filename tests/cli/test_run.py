@@ -15,6 +15,7 @@ import pytest
 from boards import make_board
 from played import PlayedBoard
 from samples import ROOT, cut, make_picture, make_video
+from tegrastats_lines import ORIN
 
 from edge.model.onnx_file import save_model
 
@@ -102,6 +103,16 @@ def test_energy_of_a_played_board_is_told_a_frame_and_above_idle(tmp_path):
     assert abs(cost["energy"] - true_j) <= cost["error"] + doubt_j + rounding_j
     share_above_idle = 1 - 4.8 / cost["mean"]
     assert cost["net"] == pytest.approx(cost["frame"] * share_above_idle, abs=0.1, rel=0.01)
+
+
+def test_power_may_come_from_tegrastats(edge, tmp_path, monkeypatch):
+    program = tmp_path / "tegrastats"
+    program.write_text(f"#!/bin/sh\necho '{ORIN}'\nexec sleep 1000\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = edge("run", "demo", "--engine", "null", "--seconds", 1, "--power", "tegrastats")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  power 8.70 W now, 8.70 W mean, 0.0 J, VDD_GPU_SOC + VDD_CPU_CV" in done.stdout
 
 
 def test_run_goes_on_without_power_when_tegrastats_is_missing(edge, small_onnx, picture_folder):
