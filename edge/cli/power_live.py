@@ -93,12 +93,15 @@ def _watch_table(
     """Redraw the table until it is over; gives the last reading."""
     from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
     latest: PowerReading | Unavailable = reading
     with Live(console=Console(highlight=False), auto_refresh=False) as live:
         while True:
             if isinstance(latest, PowerReading):
                 live.update(draw_rails(sampler, latest, is_live=True), refresh=True)
+            elif not sampler.over:  # the last table then stays
+                live.update(Text(power_text(latest)), refresh=True)
             if sampler.over or stop.wait(REDRAW_S):
                 return latest
             latest = sampler.read()

@@ -122,6 +122,7 @@ def run(
                 raise
             ready.close()
             opened, contract = ready.enter_context(open_on_cpu(asked, error))
+            power.start_over()
             summary = _classify(played, opened, contract, sinks, text, options)
     if summary.lost is not None:
         raise summary.lost

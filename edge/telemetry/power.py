@@ -77,12 +77,15 @@ class PolledMeter:
     def samples(self) -> Iterator[PowerSample]:
         """Give one sample a period; those whose time went by are left out."""
         due_ns = time.monotonic_ns()
-        while True:
-            yield self._meter.read()
-            due_ns = max(due_ns + self._period_ns, time.monotonic_ns())
-            if self._stop.wait((due_ns - time.monotonic_ns()) / 1e9):
-                self._meter.close()
-                return
+        try:
+            while True:
+                yield self._meter.read()
+                now_ns = time.monotonic_ns()
+                due_ns = max(due_ns + self._period_ns, now_ns)
+                if self._stop.wait((due_ns - now_ns) / 1e9):
+                    return
+        finally:
+            self._meter.close()
 
     def stop(self) -> None:
         """Wake up the thread and let it go."""
@@ -178,8 +181,9 @@ class PowerSampler:
             return Unavailable(f"{total.name}: {now_mw.reason}")
         assert tally is not None  # noqa: S101 - what can be read is in it
         integral = tally.integral
+        assert integral.power_mw is not None  # noqa: S101 - it was made for a reading
         return PowerReading(
-            power_mw=integral.power_mw or 0.0,
+            power_mw=integral.power_mw,
             mean_mw=integral.mean_mw(),
             energy_j=integral.energy_j,
             total=total.name,
