@@ -230,7 +230,7 @@ class Snapshot:
     stages: Mapping[str, Percentiles]
     power: PowerReading | Unavailable
     latest: FrameRecord | None
-    sources: tuple[SourceStatus, ...] = ()
+    sources: tuple[SourceStatus, ...]
     board: BoardReading | Unavailable = Unavailable("not asked for")
 
     @property

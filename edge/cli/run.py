@@ -96,6 +96,7 @@ def run(
     from edge.engine.base import AUTO, TENSORRT
     from edge.errors import EngineLostError
     from edge.loop import LoopOptions
+    from edge.telemetry.board_state import BoardSampler
     from edge.telemetry.power import PowerSampler
 
     urls = [parse_source(source) for source in sources]
@@ -112,7 +113,10 @@ def run(
             power.measure_idle(idle_s, stop)
         stack.enter_context(played)  # before what can be refused, so that it is closed then
         sinks = open_outputs(outputs, stack, stop)
-        options = LoopOptions(read_power=power.read, top_k=top_k, seconds=seconds, stop=stop)
+        board = stack.enter_context(BoardSampler(SysRoot(root)))
+        options = LoopOptions(
+            read_power=power.read, read_board=board.read, top_k=top_k, seconds=seconds, stop=stop
+        )
         text = sys.stderr if outputs.takes_stdout else sys.stdout
         power.start_over()
         try:
@@ -163,7 +167,14 @@ def _open_text(text: TextIO, title: str, top_k: int) -> Sink:
 
 def summary_text(summary: Summary, title: str) -> str:
     """Give the lines that a run ends with."""
-    from edge.sinks.text import STAGE_TITLES, counts_text, frame_energy_text, power_text
+    from edge.record import BoardReading
+    from edge.sinks.text import (
+        STAGE_TITLES,
+        board_summary_text,
+        counts_text,
+        frame_energy_text,
+        power_text,
+    )
 
     final = summary.final
     lines = [
@@ -178,6 +189,8 @@ def summary_text(summary: Summary, title: str) -> str:
     lines.append(f"  power {power_text(final.power)}")
     if energy := frame_energy_text(final):
         lines.append(f"  energy {energy}")
+    if isinstance(final.board, BoardReading):
+        lines.append(f"  {board_summary_text(final.board)}")
     if len(final.sources) > 1:
         lines += [f"  {_source_text(source)}" for source in final.sources]
     lines += [
