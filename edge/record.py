@@ -135,6 +135,49 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
+class RailSummary:
+    """One rail, or a total, over some time.
+
+    Attributes:
+        name: the rail, or which rails make the total.
+        min_mw: the least reading.
+        mean_mw: over time: energy divided by duration.
+        max_mw: the largest reading.
+        energy_j: trapezoids between the readings.
+        energy_error_j: how far that may be off, for power was sampled.
+        readings: how many there were.
+    """
+
+    name: str
+    min_mw: float
+    mean_mw: float
+    max_mw: float
+    energy_j: float
+    energy_error_j: float
+    readings: int
+
+
+RailKind: TypeAlias = Literal["counted", "other", "total", "other total"]
+
+
+@dataclass(frozen=True, slots=True)
+class RailState:
+    """One rail, or one total, of this machine so far.
+
+    Attributes:
+        name: of the rail, or which rails make the total.
+        power_mw: now, or why it cannot be read.
+        summary: None before the first reading.
+        kind: "counted" in the total, "other" rail, "total" itself, or "other total" of these rails.
+    """
+
+    name: str
+    power_mw: float | Unavailable
+    summary: RailSummary | None
+    kind: RailKind
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What one picture, or one source, was named most often.
 

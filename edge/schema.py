@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from edge.record import (
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         FrameRecord,
         Percentiles,
         PowerReading,
+        RailState,
         Seen,
         Snapshot,
         SourceStatus,
@@ -64,10 +66,13 @@ def summary_row(summary: Summary) -> Row:
     return row
 
 
-def power_row(power: PowerReading | Unavailable, at: datetime) -> Row:
+def power_row(power: PowerReading | Unavailable, rails: Sequence[RailState], at: datetime) -> Row:
     """Give the object of this machine's power at one moment, `at` in UTC."""
-    time = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return _head("power") | {"time": time} | _power_row(power)
+    return _head("power") | {
+        "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "power": _power_row(power),
+        "rails": [_rail_row(state) for state in rails],
+    }
 
 
 def _head(kind: str) -> Row:
@@ -119,6 +124,24 @@ def _power_row(power: PowerReading | Unavailable) -> Row:
         "rails_mw": {name: _rounded(mw, 3) for name, mw in power.rails_mw.items()},
         "sampler_share": round(power.sampler_share, 6),
     }
+
+
+def _rail_row(state: RailState) -> Row:
+    row: Row = {"name": state.name, "kind": state.kind, "power_mw": None, "problem": ""}
+    if isinstance(state.power_mw, Unavailable):
+        row["problem"] = state.power_mw.reason
+    else:
+        row["power_mw"] = round(state.power_mw, 3)
+    summary = state.summary
+    row["summary"] = None if summary is None else {
+        "readings": summary.readings,
+        "min_mw": round(summary.min_mw, 3),
+        "mean_mw": round(summary.mean_mw, 3),
+        "max_mw": round(summary.max_mw, 3),
+        "energy_j": round(summary.energy_j, 6),
+        "energy_error_j": round(summary.energy_error_j, 6),
+    }  # fmt: skip
+    return row
 
 
 def _board_row(board: BoardReading | Unavailable) -> Row:

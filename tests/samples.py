@@ -15,8 +15,11 @@ from edge.image import to_pixels
 from edge.model.contract import Contract
 from edge.record import (
     STAGES,
+    BoardReading,
+    Clock,
     FrameRecord,
     Percentiles,
+    PowerReading,
     Snapshot,
     SourceCounts,
     SourceStatus,
@@ -29,6 +32,26 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 PLAN = b"machine code"
 LABELS = ("apple", "bird", "cup", "door", "elk")
+FULL_POWER = PowerReading(
+    power_mw=4960.0,
+    mean_mw=4900.0,
+    energy_j=12.25,
+    total="VDD_IN (module)",
+    covered_s=2.5,
+    energy_error_j=0.125,
+    idle_mw=3500.0,
+    rails_mw={"VDD_CPU_GPU_CV": 520.0, "VDD_SOC": None},
+    sampler_share=0.002,
+)
+FULL_BOARD = BoardReading(
+    temperatures_c={"cpu-thermal": 48.5},
+    clocks=(Clock("gpu", 918.0, 306.0, 1020.0), Clock("emc", 3199.0)),
+    gpu_load=0.35,
+    mode="MAXN_SUPER (2)",
+    locked=False,
+    throttling=("over-current 2",),
+    throttles=3,
+)
 
 
 def make_contract(**changes: object) -> Contract:

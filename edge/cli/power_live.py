@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from edge.telemetry.power import PowerSampler, RailState
+    from edge.record import RailState
+    from edge.telemetry.power import PowerSampler
 
 FIRST_READING_S = 3.0
 """How long a first reading may take: a sleeping rail has to wake up, tegrastats to start."""
@@ -62,29 +63,10 @@ def _print_line(
     sampler: PowerSampler, reading: PowerReading | Unavailable, *, as_json: bool
 ) -> None:
     if as_json:
-        row = power_row(reading, datetime.now(timezone.utc))
-        row["rails"] = [_rail_row(state) for state in sampler.rails()]
-        click.echo(json.dumps(row))
+        click.echo(json.dumps(power_row(reading, sampler.rails(), datetime.now(timezone.utc))))
     else:
         click.echo(power_text(reading))
     sys.stdout.flush()
-
-
-def _rail_row(state: RailState) -> dict[str, object]:
-    row: dict[str, object] = {"name": state.name, "kind": state.kind}
-    if isinstance(state.power_mw, Unavailable):
-        row |= {"power_mw": None, "unavailable": state.power_mw.reason}
-    else:
-        row["power_mw"] = round(state.power_mw, 3)
-    if state.summary is not None:
-        row |= {
-            "min_mw": round(state.summary.min_mw, 3),
-            "mean_mw": round(state.summary.mean_mw, 3),
-            "max_mw": round(state.summary.max_mw, 3),
-            "energy_j": round(state.summary.energy_j, 6),
-            "energy_error_j": round(state.summary.energy_error_j, 6),
-        }
-    return row
 
 
 def _watch_table(

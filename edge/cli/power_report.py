@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from edge.record import RailSummary
     from edge.report import Colors
-    from edge.telemetry.energy import RailSummary
     from edge.telemetry.power_log import PowerLog, RailCurve
 
 LEGEND_COLUMNS = 3

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge import __version__
 from edge.board import SysRoot
 from edge.cli.outputs import Outputs, open_outputs, output_options
 
@@ -112,7 +113,12 @@ def run(
             click.echo(f"edge: measuring the idle power for {idle_s:g} s", err=True)
             power.measure_idle(idle_s, stop)
         stack.enter_context(played)  # before what can be refused, so that it is closed then
-        sinks = open_outputs(outputs, stack, stop)
+        sinks = open_outputs(
+            outputs, stack, stop, live=played.live,
+            about=lambda: {  # asked again and again, for the engine may be replaced
+                "version": __version__, "model": contract.name, "engine": opened.info.name,
+            },
+        )  # fmt: skip
         board = stack.enter_context(BoardSampler(SysRoot(root)))
         options = LoopOptions(
             read_power=power.read, read_board=board.read, top_k=top_k, seconds=seconds, stop=stop

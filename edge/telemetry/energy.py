@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from edge.record import RailSummary
 
 
 class EnergyIntegral:
@@ -60,29 +60,6 @@ class EnergyIntegral:
         if self.seconds > 0:
             return self.energy_j / self.seconds * 1000
         return self.power_mw or 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class RailSummary:
-    """One rail, or a total, over some time.
-
-    Attributes:
-        name: the rail, or which rails make the total.
-        min_mw: the least reading.
-        mean_mw: over time: energy divided by duration.
-        max_mw: the largest reading.
-        energy_j: trapezoids between the readings.
-        energy_error_j: how far that may be off, see `EnergyIntegral`.
-        readings: how many there were.
-    """
-
-    name: str
-    min_mw: float
-    mean_mw: float
-    max_mw: float
-    energy_j: float
-    energy_error_j: float
-    readings: int
 
 
 class RailTally:

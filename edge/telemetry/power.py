@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from edge.record import PowerReading, Unavailable
+from edge.record import PowerReading, RailState, Unavailable
 from edge.telemetry.energy import RailTally
 from edge.telemetry.meter import find_meter
 from edge.telemetry.tegrastats import explain_no_total
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from edge.board import SysRoot
-    from edge.telemetry.energy import RailSummary
+    from edge.record import RailSummary
     from edge.telemetry.meter import Meter, PowerSample
 
 PowerFrom: TypeAlias = Literal["auto", "tegrastats"]
@@ -90,23 +89,6 @@ class PolledMeter:
     def stop(self) -> None:
         """Wake up the thread and let it go."""
         self._stop.set()
-
-
-@dataclass(frozen=True, slots=True)
-class RailState:
-    """One rail, or one total, of this machine so far.
-
-    Attributes:
-        name: see `Total.name` for totals.
-        power_mw: now, or why it cannot be read.
-        summary: None before the first reading.
-        kind: "counted" in the total, "other" rail, "total" itself, or "other total" of these rails.
-    """
-
-    name: str
-    power_mw: float | Unavailable
-    summary: RailSummary | None
-    kind: Literal["counted", "other", "total", "other total"]
 
 
 class PowerSampler:

@@ -18,7 +18,7 @@ from edge.telemetry.tegrastats import explain_no_total, parse_tegrastats
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from edge.telemetry.energy import RailSummary
+    from edge.record import RailSummary
     from edge.telemetry.tegrastats import TegraSample
 
 TimedBy: TypeAlias = Literal["timestamps", "interval"]

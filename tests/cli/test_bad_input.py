@@ -36,6 +36,9 @@ OTHER_FILE = "is another file than the one that was listed. Get that file again,
 RANK = "input has rank 3, rank 4 is wanted. Export an image classifier"
 UNKNOWN_OP = "unknown operator Frobnicate. Export the model with standard ONNX operators"
 IS_FOLDER = "is a folder, a file is wanted. Give the path of a file"
+NO_ADDRESS = (
+    "is no address to listen on. Give :PORT for this machine alone, 0.0.0.0:PORT for its network"
+)
 TOO_LARGE = "the file would be too large. Write to another file system"
 NO_CAMERA = "/dev/video77: no such camera. Plug it in; there is "  # the rest is of this machine
 
@@ -66,6 +69,21 @@ BAD = {
     f" Use one of: auto, tensorrt, {', '.join(ENGINES)}",
     "run good --engine null --json no/out.jsonl": f"no/out.jsonl: {NO_FILE}",
     "run good --engine null --json empty": f"empty: {IS_FOLDER}",
+    "run good --engine null --csv no/out.csv": f"no/out.csv: {NO_FILE}",
+    "run good --engine null --json - --csv -": "--json and --csv: both write -."
+    " Give each its own file",
+    "run good --engine null --csv - --rotate 1MB": "--rotate: there is no file to rotate."
+    " Give one with --json or --csv",
+    "run good --engine null --csv out.csv --rotate 5": "--rotate 5: is no size and number of old"
+    " files. Give it like 100MB:5, with kB, MB or GB",
+    "run good --engine null --csv /dev/null --rotate 1MB": "/dev/null: is no regular file and"
+    " cannot be rotated. Leave --rotate away, or name another file",
+    "run good --engine null --metrics 9464": f"--metrics 9464: {NO_ADDRESS}",
+    "run good --engine null --metrics :65536": f"--metrics :65536: {NO_ADDRESS}",
+    "run good --engine null --metrics a..b:9464": "--metrics a..b:9464: no such host."
+    " Give an address of this machine, or 0.0.0.0 for all",
+    "run good --engine null --metrics 192.0.2.1:9464": "--metrics 192.0.2.1:9464: this machine has"
+    " no such address. Give one that `ip address` lists, or 0.0.0.0 for all",
     "quantize absent.onnx --calib good -o out.onnx": f"absent.onnx: {NO_FILE}",
     "quantize squeezenett --calib good -o out.onnx": "squeezenett: no such model file or name."
     " Did you mean squeezenet8?",
