@@ -1,9 +1,10 @@
 """Our own loop over a clip, through the public interface, with the peers' meter as its sink.
 
-    python benchmarks/loop_ours.py latency|throughput|null MODEL.onnx CLIP
+    python benchmarks/loop_ours.py [tensorrt-]latency|[tensorrt-]throughput|null MODEL.onnx CLIP
 
-`null` needs no clip: ready pictures of the network's size go through a null engine, so that only
-the loop itself is measured. Prints one JSON line, see `loop_meter.py`. Run by `loop.py`.
+With `tensorrt-` the network runs on the GPU, whose plan is built where there is none. `null` needs
+no clip: ready pictures of the network's size go through a null engine, so that only the loop itself
+is measured. Prints one JSON line, see `loop_meter.py`. Run by `loop.py`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from edge.board import SysRoot
 from edge.camera.base import SourceInfo, open_source
 from edge.camera.capture import Capture
 from edge.camera.round_robin import RoundRobin
-from edge.engine.base import open_engine
-from edge.engine.kept import open_kept
+from edge.cli.asked import Asked
+from edge.cli.engine import open_asked
+from edge.engine.base import TENSORRT, open_engine
 from edge.frame import Frame
 from edge.loop import LoopOptions, run_loop
 from edge.telemetry.power import PowerSampler
@@ -103,8 +105,10 @@ def main() -> None:
             engine = stack.enter_context(open_engine("null", model))
             source: Source = ReadySource(*contract.input_hw)
         else:
-            aim: Aim = "throughput" if mode == "throughput" else "latency"
-            engine, contract = stack.enter_context(open_kept(Path(file), aim))
+            aim: Aim = "throughput" if mode.endswith("throughput") else "latency"
+            name = TENSORRT if mode.startswith(TENSORRT) else "openvino"
+            asked = Asked(file, name, rebuild=False, root=SysRoot(Path("/")), aim=aim)
+            engine, contract = stack.enter_context(open_asked(asked))
             source = stack.enter_context(open_source(clip))
         measure(source, engine, contract, meter)
     meter.tell(f"edge {__version__}")

@@ -7,13 +7,13 @@ everywhere; `docs/schema` holds the JSON Schema of each kind.
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from edge.record import (
         BoardReading,
@@ -36,7 +36,7 @@ Row: TypeAlias = dict[str, Any]
 def frame_row(record: FrameRecord) -> Row:
     """Give the object of one classified frame."""
     frame, times = record.frame, record.times
-    row = _head("frame") | {"seq": frame.seq, "source": frame.source}
+    row = _head("frame", record.told_ns) | {"seq": frame.seq, "source": frame.source}
     if frame.file is not None:
         row["file"] = frame.file
     row["top"] = [
@@ -55,28 +55,43 @@ def frame_row(record: FrameRecord) -> Row:
 
 def snapshot_row(snapshot: Snapshot) -> Row:
     """Give the object of a run's state at one moment."""
-    return _head("snapshot") | _state(snapshot)
+    return _head("snapshot", snapshot.told_ns) | _state(snapshot)
 
 
 def summary_row(summary: Summary) -> Row:
     """Give the object of a whole run."""
-    row = _head("summary") | _state(summary.final)
+    row = _head("summary", summary.final.told_ns) | _state(summary.final)
     row["seen"] = [_seen_row(seen) for seen in summary.seen]
     row["lost"] = None if summary.lost is None else str(summary.lost)
     return row
 
 
-def power_row(power: PowerReading | Unavailable, rails: Sequence[RailState], at: datetime) -> Row:
-    """Give the object of this machine's power at one moment, `at` in UTC."""
-    return _head("power") | {
-        "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+def power_row(power: PowerReading | Unavailable, rails: Sequence[RailState], told_ns: int) -> Row:
+    """Give the object of this machine's power at one moment.
+
+    Args:
+        power: the total.
+        rails: and the totals that they make.
+        told_ns: since 1970 (Unix time).
+    """
+    return _head("power", told_ns) | {
         "power": _power_row(power),
         "rails": [_rail_row(state) for state in rails],
     }
 
 
-def _head(kind: str) -> Row:
-    return {"version": SCHEMA_VERSION, "kind": kind}
+def _head(kind: str, told_ns: int) -> Row:
+    return {"version": SCHEMA_VERSION, "kind": kind, "time": format_time(told_ns)}
+
+
+def format_time(told_ns: int) -> str:
+    """Give a wall clock time as ISO 8601 in UTC, to the millisecond.
+
+    Args:
+        told_ns: since 1970 (Unix time).
+    """
+    moment = datetime.fromtimestamp(told_ns // 1_000_000 / 1000, timezone.utc)
+    return f"{moment.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 def _state(snapshot: Snapshot) -> Row:

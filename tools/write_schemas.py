@@ -85,6 +85,11 @@ def head(kind: str) -> dict[str, Schema]:
             "const": SCHEMA_VERSION,
         },
         "kind": {"description": "What the row is of.", "const": kind},
+        "time": {
+            "description": "When the label, or the state, was there: ISO 8601, UTC.",
+            "type": "string",
+            "format": "date-time",
+        },
     }
 
 
@@ -274,7 +279,6 @@ POWER_NOW = record(
     "This machine's power at one moment.",
     {
         **head("power"),
-        "time": string("UTC, ISO 8601."),
         "power": either("Power of the machine.", "power"),
         "rails": items("Each rail, then the totals that they make.", refer("rail")),
     },

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import click
@@ -63,7 +62,7 @@ def _print_line(
     sampler: PowerSampler, reading: PowerReading | Unavailable, *, as_json: bool
 ) -> None:
     if as_json:
-        click.echo(json.dumps(power_row(reading, sampler.rails(), datetime.now(timezone.utc))))
+        click.echo(json.dumps(power_row(reading, sampler.rails(), time.time_ns())))
     else:
         click.echo(power_text(reading))
     sys.stdout.flush()

@@ -14,6 +14,7 @@ import click
 from edge.errors import InputError
 from edge.files import check_target_folder, explain_os_error
 from edge.record import Unavailable
+from edge.report import check_plotting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ def print_log(file: str, interval_ms: int, report: Path | None, *, as_json: bool
     name = "stdin" if file == STDIN else file
     if report is not None:
         check_target_folder(report)
+        check_plotting()
     with _open_lines(file) as lines:
         log = read_log(lines, interval_ms)
     if isinstance(log, Unavailable):

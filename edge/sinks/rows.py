@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge.sinks.line_file import Lines
 
 COLUMNS = (
-    "version", "seq", "source", "file", "top1_label", "top1_index", "top1_p", "age_ms",
+    "version", "time", "seq", "source", "file", "top1_label", "top1_index", "top1_p", "age_ms",
     "capture_ms", "decode_ms", "wait_ms", "preprocess_ms", "infer_ms", "post_ms",
 )  # fmt: skip
 """Of CSV: the schema's own names; `top1_` stands for the fields of the best guess."""

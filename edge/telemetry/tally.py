@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,7 @@ class Tally:
             source.status(now_ns, *look) for source, look in zip(self._sources, looks, strict=True)
         )
         return Snapshot(
+            told_ns=time.time_ns(),
             elapsed_s=(now_ns - self._started_ns) / 1e9,
             frames=self.frames,
             dropped=sum(source.counts.dropped for source in sources),

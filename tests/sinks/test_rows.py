@@ -23,7 +23,7 @@ from edge.sinks.rows import COLUMNS, RowsSink, csv_head, csv_line, json_line
 
 GOLDEN = ROOT / "tests" / "golden" / "record.jsonl"
 KEYS = {
-    "version", "kind", "seq", "source", "file", "top", "age_ms", "capture_ms", "decode_ms",
+    "version", "kind", "time", "seq", "source", "file", "top", "age_ms", "capture_ms", "decode_ms",
     "wait_ms", "preprocess_ms", "infer_ms", "post_ms",
 }  # fmt: skip
 

@@ -26,7 +26,7 @@ NEEDS_XVFB = pytest.mark.skipif(
 def record_of(height, width):
     small = make_record(("apple", 0.75), ("bird", 0.2))
     pixels = np.full((height, width, 3), 90, np.uint8)
-    return FrameRecord(Frame(pixels, 0, 0, 0, "test"), small.result, small.times)
+    return FrameRecord(Frame(pixels, 0, 0, 0, "test"), small.result, small.times, 0)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (480, 640), (1080, 1920)])
