@@ -189,4 +189,6 @@ def test_schemas_are_those_of_the_table(tmp_path):
     for kind in KINDS:
         written = (tmp_path / f"{kind}.json").read_text()
         assert (FOLDER / f"{kind}.json").read_text() == written, "run: tools/write_schemas.py"
-    assert {path.stem for path in FOLDER.iterdir()} == set(KINDS)
+    assert {path.stem for path in FOLDER.iterdir()} - {"eval"} == set(
+        KINDS
+    )  # it has a form of its own
