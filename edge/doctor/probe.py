@@ -14,6 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from edge.engine.runtimes import LOADERS
+
 LIMIT_S = 60.0
 """A library on a cold memory card takes some ten seconds."""
 
@@ -101,7 +103,7 @@ TELL = {"cv2": _tell_opencv, "openvino": _tell_openvino}
 def main() -> None:
     """Be the child: print what the library tells as the last line."""
     name = sys.argv[1]
-    module = import_module(name)
+    module = LOADERS[name]() if name in LOADERS else import_module(name)
     library = {
         "version": str(getattr(module, "__version__", "")),
         "file": str(getattr(module, "__file__", "") or ""),

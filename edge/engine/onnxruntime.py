@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.engine.base import EngineInfo, Scores, Slot
+from edge.engine.runtimes import load_onnxruntime
 from edge.errors import EngineLostError, ModelError
 
 if TYPE_CHECKING:
@@ -34,8 +35,7 @@ class ONNXRuntimeEngine:
     """
 
     def __init__(self, model: Model, aim: Aim = "latency") -> None:
-        import onnxruntime
-
+        onnxruntime = load_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = QUIET
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge.engine.base import EngineInfo, Scores, Slot
+from edge.engine.runtimes import load_openvino
 from edge.errors import EngineLostError, ModelError
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ class OpenVINOEngine:
     """
 
     def __init__(self, model: Model, aim: Aim = "latency") -> None:
-        import openvino
-
-        core = openvino.Core()
+        core = load_openvino().Core()
         try:
             compiled = core.compile_model(
                 core.read_model(openvino_form(model).to_bytes()), DEVICE, _options(aim)
@@ -66,9 +65,7 @@ class OpenVINOEngine:
         Raises:
             ModelError: OpenVINO does not take it.
         """
-        import openvino
-
-        core = openvino.Core()
+        core = load_openvino().Core()
         try:
             compiled = core.import_model(BytesIO(exported), DEVICE, _options(aim))
         except RuntimeError as error:
@@ -143,8 +140,7 @@ class OpenVINOEngine:
 
 def describe_runtime() -> str:
     """Name the OpenVINO and the CPU, other ones of which may want another network."""
-    import openvino
-
+    openvino = load_openvino()
     core = openvino.Core()
     abilities = core.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
     return f"{openvino.__version__} {core.get_property(DEVICE, 'FULL_DEVICE_NAME')} {abilities}"

@@ -9,6 +9,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from edge.engine.openvino import openvino_form
+from edge.engine.runtimes import load_openvino
 from edge.errors import ModelError
 
 if TYPE_CHECKING:
@@ -31,15 +32,13 @@ class TensorProbe:
     """
 
     def __init__(self, model: Model, names: Sequence[str]) -> None:
-        import openvino
-
         proto = onnx.ModelProto()
         proto.CopyFrom(openvino_form(model).proto)
         del proto.graph.output[:]
         proto.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
         )
-        core = openvino.Core()
+        core = load_openvino().Core()
         options = {"INFERENCE_PRECISION_HINT": "f32"}
         try:
             compiled = core.compile_model(
