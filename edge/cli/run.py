@@ -89,6 +89,7 @@ def run(
     from edge.engine.base import AUTO, TENSORRT
     from edge.errors import EngineLostError
     from edge.loop import LoopOptions
+    from edge.sinks.web.state import RunInfo
     from edge.telemetry.power import PowerSampler
 
     urls = [parse_source(source) for source in sources]
@@ -100,7 +101,10 @@ def run(
         # Not earlier: a plan that is built, or a camera that is awaited, would not see the event.
         stop = stack.enter_context(_stopped_by_signals())
         stack.enter_context(played)  # before what can be refused, so that it is closed then
-        sinks = open_outputs(outputs, stack, stop)
+        sinks = open_outputs(
+            outputs, stack, stop,
+            lambda: RunInfo(_what(played), contract.name, opened.info.name, top_k),
+        )  # fmt: skip
         power = stack.enter_context(PowerSampler(SysRoot(root)))
         options = LoopOptions(read_power=power.read, top_k=top_k, seconds=seconds, stop=stop)
         text = sys.stderr if outputs.takes_stdout else sys.stdout
@@ -127,13 +131,16 @@ def _classify(
     """Run the loop under its title, and print its summary."""
     from edge.loop import run_loop
 
-    names = [capture.name for capture in played.captures]
-    what = names[0] if len(names) == 1 else f"{len(names)} sources"
-    title = f"{what} · {contract.name} · {engine.info.name}"
+    title = f"{_what(played)} · {contract.name} · {engine.info.name}"
     with closing(_open_text(text, title, options.top_k)) as live:
         summary = run_loop(played, engine, contract, [*sinks, live], options)
     click.echo(summary_text(summary, title), file=text)
     return summary
+
+
+def _what(played: RoundRobin) -> str:
+    names = [capture.name for capture in played.captures]
+    return names[0] if len(names) == 1 else f"{len(names)} sources"
 
 
 def _open_text(text: TextIO, title: str, top_k: int) -> Sink:

@@ -71,6 +71,7 @@ class Access:
         self._cookie = f"edge-{port}"
         self._refusal = refusal
 
+    @web.middleware
     async def guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request that may not pass; a token that fits is kept in a cookie."""
         if self._proof is None:

@@ -47,7 +47,9 @@ def parse_address(word: str) -> Address:
     if not is_whole or not is_named or any(sign in bare for sign in "/@?# []"):
         raise InputError(f"--web {word}: not an address and port", hint=HINT)
     if ":" in host and bare == host:
-        raise InputError(f"--web {word}: IPv6 is written in brackets", hint=f"Write [{host}]:{port}")
+        raise InputError(
+            f"--web {word}: IPv6 is written in brackets", hint=f"Write [{host}]:{port}"
+        )
     return Address(bare or "127.0.0.1", int(port))
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SPAN_S = 300
 EVERY_S = 1.0
+NOT_READ = BoardReading({})
 
 
 class History:
@@ -43,17 +44,16 @@ class History:
             ages_ns: from a picture's arrival to its label, of the frames since then.
         """
         self._last_s = snapshot.elapsed_s
-        power, board = snapshot.power, snapshot.board
-        is_read = isinstance(board, BoardReading)
-        temperatures_c = board.temperatures_c.values() if is_read else ()
+        power = snapshot.power
+        board = snapshot.board if isinstance(snapshot.board, BoardReading) else NOT_READ
         self._points.append({
             "elapsed_s": round(snapshot.elapsed_s, 3),
             "fps": round(snapshot.fps, 3),
             "age_p50_ms": round(statistics.median(ages_ns) / 1e6, 3) if ages_ns else None,
             "age_max_ms": round(max(ages_ns) / 1e6, 3) if ages_ns else None,
             "power_mw": round(power.power_mw, 3) if isinstance(power, PowerReading) else None,
-            "temperature_c": max(temperatures_c, default=None),
-            "throttling": list(board.throttling) if is_read else [],
+            "temperature_c": max(board.temperatures_c.values(), default=None),
+            "throttling": list(board.throttling),
             **self._since_before(snapshot),
         })  # fmt: skip
         self.count += 1

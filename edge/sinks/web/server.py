@@ -78,9 +78,10 @@ class Server:
             path: ((PAGE / name).read_bytes(), kind) for path, (name, kind) in FILES.items()
         }
         self._viewers: set[_Viewer] = set()
-        self._busy: set[web.Request] = set()
+        self._busy: set[asyncio.Transport] = set()
         self._loop = asyncio.new_event_loop()
         self._closing = asyncio.Event()
+        self._idle = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._thread.start()
 
@@ -116,7 +117,7 @@ class Server:
             await runner.cleanup()
 
     def _app(self) -> web.Application:
-        app = web.Application(middlewares=[web.middleware(self._access.guard)])
+        app = web.Application(middlewares=[self._access.guard])
         app.on_response_prepare.append(add_headers)
         for path in self._files:
             app.router.add_get(path, self._give_file)
@@ -139,11 +140,10 @@ class Server:
     async def _take_leave(self) -> None:
         """Let all viewers hear of the end, and drop those that do not listen."""
         self._wake_viewers()
-        until_s = self._loop.time() + FAREWELL_S
-        while self._busy and self._loop.time() < until_s:
-            await asyncio.sleep(FAREWELL_S / 20)
-        for request in list(self._busy):
-            _abort(request)
+        if self._busy:
+            await _wait(self._idle, FAREWELL_S)
+        for transport in self._busy:
+            transport.abort()
 
     async def _give_file(self, request: web.Request) -> web.StreamResponse:
         body, kind = self._files[request.path]
@@ -160,7 +160,7 @@ class Server:
         await response.prepare(request)
         if request.method == "HEAD":
             return response
-        with self._counted(request) as viewer, _quiet_when_gone():
+        with suppress(ConnectionError), self._counted(request) as viewer:
             while True:
                 ended = self.state.ended
                 news = self.state.news(viewer.seen) or ALIVE
@@ -184,7 +184,7 @@ class Server:
         response = web.Response(
             body=jpeg, content_type="image/jpeg", headers={"Edge-Seq": str(seq)}
         )
-        with self._at_work(request), _quiet_when_gone():
+        with suppress(ConnectionError), self._at_work(request):
             await response.prepare(request)
             await _within(SLOW_S, response.write_eof(), request)
         return response
@@ -204,12 +204,18 @@ class Server:
 
     @contextmanager
     def _at_work(self, request: web.Request) -> Iterator[None]:
-        """Note a request that may have to be cut off at the end."""
-        self._busy.add(request)
+        """Note whose connection may have to be cut off at the end."""
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError
+        self._busy.add(transport)
+        self._idle.clear()
         try:
             yield
         finally:
-            self._busy.discard(request)
+            self._busy.discard(transport)
+            if not self._busy:
+                self._idle.set()
 
 
 class _Refused(asyncio.Protocol):
@@ -244,13 +250,6 @@ async def _within(seconds: float, sending: Coroutine[Any, Any, None], request: w
 def _abort(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
-
-
-@contextmanager
-def _quiet_when_gone() -> Iterator[None]:
-    """Take it as it is when a viewer goes in the middle of something."""
-    with suppress(ConnectionError):
-        yield
 
 
 class _OneLine(logging.Filter):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edge.record import FrameRecord, Snapshot
     from edge.sinks.web.address import Address
-    from edge.sinks.web.state import RunTitle
+    from edge.sinks.web.state import RunInfo
 
 
 class WebSink:
@@ -22,8 +22,7 @@ class WebSink:
 
     Args:
         address: where to listen.
-        describe: gives the run's title now; called by the server's thread.
-        top_k: guesses a frame.
+        describe: says what runs now; called by the server's thread too.
         token: a person's own; without it one is made where others can reach the address.
 
     Attributes:
@@ -34,7 +33,7 @@ class WebSink:
     """
 
     def __init__(
-        self, address: Address, describe: Callable[[], RunTitle], top_k: int, token: str | None
+        self, address: Address, describe: Callable[[], RunInfo], token: str | None = None
     ) -> None:
         listening = listen(address)
         try:
@@ -46,7 +45,7 @@ class WebSink:
         if needed is not None and not token:
             self.url += f"?token={needed}"
         self._handed = Handed()
-        self._server = Server(LiveState(self._handed, describe, top_k), listening, needed)
+        self._server = Server(LiveState(self._handed, describe), listening, needed)
 
     def take_record(self, record: FrameRecord) -> None:
         """Keep a reference."""

@@ -22,18 +22,20 @@ MOST_AGES = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class RunTitle:
-    """What the page says at its top.
+class RunInfo:
+    """What runs.
 
     Attributes:
         source: its name, or how many there are; without passwords.
         model: its name.
         engine: its name.
+        top_k: guesses a frame.
     """
 
     source: str
     model: str
     engine: str
+    top_k: int
 
 
 class Handed:
@@ -83,22 +85,21 @@ class LiveState:
 
     Args:
         handed: filled by the loop's thread.
-        describe: gives the run's title now; the engine may change while it lasts.
-        top_k: guesses a frame.
+        describe: says what runs now; the engine may change meanwhile.
     """
 
-    def __init__(self, handed: Handed, describe: Callable[[], RunTitle], top_k: int) -> None:
+    def __init__(self, handed: Handed, describe: Callable[[], RunInfo]) -> None:
         self.pictures = Pictures()
         self.ended = False
         self._handed = handed
         self._describe = describe
-        self._title: RunTitle | None = None
+        self._info: RunInfo | None = None
         self._snapshot: Snapshot | None = None
         self._history = History()
         self._messages: dict[str, _Message] = {}
         self._version = 0
-        self._fixed = {"id": secrets.token_hex(8), "top_k": top_k, "span_s": SPAN_S}
-        self._look_at_title()
+        self._fixed = {"id": secrets.token_hex(8), "span_s": SPAN_S}
+        self._look_at_info()
 
     @property
     def _elapsed_s(self) -> float:
@@ -119,7 +120,7 @@ class LiveState:
         snapshot = self._handed.snapshot
         if snapshot is not None and snapshot is not self._snapshot:
             self._snapshot = snapshot
-            self._look_at_title()
+            self._look_at_info()
             self._put("snapshot", "snapshot", lambda: snapshot_row(snapshot))
             if self._history.is_due(snapshot.elapsed_s):
                 self._history.add(snapshot, self._take_ages())
@@ -152,11 +153,11 @@ class LiveState:
             parts.append(write_event("ended", {"elapsed_s": round(self._elapsed_s, 3)}))
         return b"".join(parts)
 
-    def _look_at_title(self) -> None:
-        title = self._describe()
-        if title != self._title:
-            self._title = title
-            self._put("run", "run", lambda: {**self._fixed, **asdict(title)})
+    def _look_at_info(self) -> None:
+        info = self._describe()
+        if info != self._info:
+            self._info = info
+            self._put("run", "run", lambda: {**self._fixed, **asdict(info)})
 
     def _look_at_picture(self, place: int, name: str) -> None:
         record = self._handed.latest.get(name)

@@ -8,8 +8,8 @@ const TOP_PX = 6;
 const MARK_PX = 8;
 
 const KINDS = [
-  { kind: "age", name: "End-to-end latency", of: (p) => p.age_p50_ms, most: (p) => p.age_max_ms,
-    text: (p) => `median ${milliseconds(p.age_p50_ms)} ms, worst ${milliseconds(p.age_max_ms)} ms` },
+  { kind: "age", name: "End to end", of: (p) => p.age_p50_ms, most: (p) => p.age_max_ms,
+    text: (p) => `median ${milliseconds(p.age_p50_ms)} ms · worst ${milliseconds(p.age_max_ms)} ms` },
   { kind: "power", name: "Power", of: (p) => watts(p.power_mw), text: (p) => `${watts(p.power_mw).toFixed(2)} W` },
   { kind: "heat", name: "Temperature", of: (p) => p.temperature_c, loose: true,
     text: (p) => `${p.temperature_c.toFixed(1)} °C` },
@@ -35,10 +35,10 @@ function element(name, attributes = {}) {
   return made;
 }
 
-// A round number at or above a value: 1, 2 or 5 times a power of ten.
+// A round number at or above a value, whose half is round too.
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999);
+  return [1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((step) => step >= value * 0.999);
 }
 
 function quantile(values, share) {
@@ -78,7 +78,7 @@ class Chart {
   draw(points, span, last) {
     const values = points.map(this.spec.of);
     const isOff = !values.some((value) => value !== null);
-    this.root.classList.toggle("off", isOff);
+    this.root.hidden = isOff; // the figures above say why
     this.svg.replaceChildren();
     if (isOff) return;
     const width = this.svg.clientWidth;
@@ -152,9 +152,8 @@ class Chart {
     made.textContent = text;
   }
 
-  // Say a point's figures, or why there are none.
-  say(point, unavailable) {
-    this.output.textContent = point && this.spec.of(point) !== null ? this.spec.text(point) : unavailable;
+  say(point) {
+    this.output.textContent = point && this.spec.of(point) !== null ? this.spec.text(point) : "–";
   }
 
   point(at) {
@@ -176,7 +175,6 @@ export class Timeline {
   constructor(root, { at, reading, title }) {
     this.points = [];
     this.span = 300;
-    this.unavailable = {};
     this.chosen = null;
     this.charts = KINDS.map((spec) => new Chart(spec));
     this.at = at;
@@ -208,15 +206,15 @@ export class Timeline {
   }
 
   draw() {
-    const shown = this.charts.filter((chart) => this.points.some((p) => chart.spec.of(p) !== null));
-    for (const chart of this.charts) chart.draw(this.points, this.span, chart === shown.at(-1));
+    const last = this.charts.findLast((chart) => this.points.some((p) => chart.spec.of(p) !== null));
+    for (const chart of this.charts) chart.draw(this.points, this.span, chart === last);
     this.say();
   }
 
   say() {
     const point = this.chosen ?? this.points.at(-1);
     for (const chart of this.charts) {
-      chart.say(point, this.unavailable[chart.spec.kind] ?? (this.points.length ? "–" : "no figures yet"));
+      chart.say(point);
       chart.point(this.chosen);
     }
     const marks = this.chosen ? words(this.chosen) : "";
@@ -244,7 +242,8 @@ export class Timeline {
     if (next === undefined || last < 0) return;
     event.preventDefault();
     this.choose(this.points[Math.min(Math.max(next, 0), last)]);
-    const figures = this.charts.map((chart) => `${chart.spec.name} ${chart.output.textContent}`);
+    const shown = this.charts.filter((chart) => !chart.root.hidden);
+    const figures = shown.map((chart) => `${chart.spec.name} ${chart.output.textContent}`);
     this.reading.textContent = `${this.at.textContent}: ${figures.join("; ")}`;
   }
 }

@@ -5,7 +5,7 @@ import { say, tellFigures, Tile } from "./parts.js";
 
 const SILENT_MS = 6_000; // the server says something every two seconds
 const RETRY_MS = [1_000, 2_000, 4_000, 5_000];
-const WORDS = { connecting: "Connecting", live: "Live", lost: "Connection lost", ended: "Ended" };
+const WORDS = { connecting: "Connecting", live: "Connected", lost: "Connection lost", ended: "Ended" };
 const NOTICES = {
   lost: "The connection is lost. Trying again…",
   ended: "The run has ended. These are its last figures; a new run at this address is shown by itself.",
@@ -61,12 +61,11 @@ const TAKERS = {
   snapshot(row) {
     placeTiles(row.sources.length);
     row.sources.forEach((source, place) => {
-      tiles[place].tell(source);
+      tiles[place].tell(source, row.sources.length === 1);
       note(source.name, source.state, `${source.name}: ${source.state} ${source.problem}`);
     });
     const throttling = (row.board.throttling ?? []).join(", ");
     note("throttling", throttling, throttling ? `Throttled: ${throttling}` : "No longer throttled");
-    timeline.unavailable = { power: row.power.unavailable, heat: row.board.unavailable };
     tellFigures(row);
   },
 

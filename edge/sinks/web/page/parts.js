@@ -7,6 +7,8 @@ const STAGES = {
   post: "post", sink: "sinks", end_to_end: "end to end",
 };
 const PERCENTILES = ["p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms"];
+const LEAST_RATIO = 1.25; // of width to height, so that no picture takes the page
+const MOST_RATIO = 1.8;
 const WIDE = new Set(["p90_ms", "p999_ms"]);
 const ODD = [
   ["dropped", "dropped", "dropped"], ["unreadable", "unreadable", "unreadable"],
@@ -17,6 +19,7 @@ const KEPT_ROWS = 8; // guesses of pictures that are on their way
 
 export const percent = (p) => `${(100 * p).toFixed(1)} %`;
 const whole = (count) => count.toLocaleString("en").replaceAll(",", "\u202f");
+const joined = (facts) => facts.map((fact) => fact.replaceAll(" ", "\u00a0")).join(" · ");
 const byId = (id) => document.getElementById(id);
 
 export function say(id, text) {
@@ -36,10 +39,10 @@ export class Tile {
   constructor(parent, place, rows) {
     this.place = place;
     this.root = make(parent, "article", "card source");
-    const picture = make(this.root, "div", "picture");
-    this.canvas = make(picture, "canvas");
+    this.picture = make(this.root, "div", "picture");
+    this.canvas = make(this.picture, "canvas");
     this.canvas.setAttribute("role", "img");
-    this.message = make(picture, "p", "", "no picture yet");
+    this.message = make(this.picture, "p", "", "no picture yet");
     const told = make(this.root, "div", "told");
     const who = make(told, "div", "who");
     this.name = make(who, "h2");
@@ -61,9 +64,14 @@ export class Tile {
     return { label, share, fill };
   }
 
-  tell(source) {
+  // The name of an only source stands at the top of the page.
+  tell(source, isOnly) {
     this.root.dataset.state = source.state;
-    this.name.textContent = source.name;
+    this.name.textContent = isOnly ? "Best guesses" : source.name;
+    if (isOnly && source.size && !this.picture.style.aspectRatio) {
+      const ratio = source.size[0] / source.size[1];
+      this.picture.style.aspectRatio = Math.min(Math.max(ratio, LEAST_RATIO), MOST_RATIO);
+    }
     this.name.title = source.name;
     this.state.textContent = source.state;
     this.state.dataset.state = source.state;
@@ -72,7 +80,7 @@ export class Tile {
     const facts = source.size ? [`${source.size[0]} × ${source.size[1]}`] : [];
     if (source.frames) facts.push(`${source.fps.toFixed(1)} fps`, `p50 ${milliseconds(source.age.p50_ms)} ms`, `p99 ${milliseconds(source.age.p99_ms)} ms`);
     facts.push(`${whole(source.frames)} frames`, ...oddities(source));
-    this.facts.textContent = facts.join(" · ");
+    this.facts.textContent = joined(facts);
   }
 
   take(frame) {
@@ -134,9 +142,9 @@ export function tellFigures(row) {
   const age = row.stages.end_to_end;
   say("elapsed", clock(row.elapsed_s));
   say("fps", row.fps.toFixed(1));
-  say("counts", [`${whole(row.frames)} frames`, ...oddities(totals(row))].join(" · "));
+  say("counts", joined([`${whole(row.frames)} frames`, ...oddities(totals(row))]));
   say("age", row.frames ? milliseconds(age.p50_ms) : "–");
-  say("ages", row.frames ? `median · p99 ${milliseconds(age.p99_ms)} ms · most ${milliseconds(age.max_ms)} ms` : "no frame yet");
+  say("ages", row.frames ? joined(["median", `p99 ${milliseconds(age.p99_ms)} ms`, `max ${milliseconds(age.max_ms)} ms`]) : "no frame yet");
   tellPower(row);
   tellBoard(row.board);
   tellStages(row);
@@ -156,8 +164,8 @@ function tellPower({ power, energy_per_frame_j: perFrame }) {
     return;
   }
   say("power", (power.power_mw / 1000).toFixed(2));
-  const each = perFrame === null ? "" : `${energy(perFrame)} a frame · `;
-  say("energy", `${each}mean ${(power.mean_mw / 1000).toFixed(2)} W · ${power.total}`);
+  const each = perFrame === null ? [] : [`${energy(perFrame)} a frame`];
+  say("energy", joined([...each, `mean ${(power.mean_mw / 1000).toFixed(2)} W`, power.total]));
 }
 
 function energy(joules) {
@@ -196,24 +204,39 @@ function tellStages({ stages, frames }) {
   }
 }
 
-// Name and value of each line; a line that is there once stays, so that nothing jumps.
 function tellMachine({ power, board }) {
   const lines = new Map();
   if (board.mode) lines.set("power mode", board.mode);
-  if (board.locked !== null && board.locked !== undefined) lines.set("clocks held", board.locked ? "yes" : "no");
-  if (board.gpu_load !== null && board.gpu_load !== undefined) lines.set("GPU load", percent(board.gpu_load));
-  for (const clockNow of summed(board.clocks ?? [])) lines.set(...clockNow);
-  for (const [rail, mw] of Object.entries(power.rails_mw ?? {})) lines.set(rail, mw === null ? "–" : `${(mw / 1000).toFixed(2)} W`);
-  for (const [zone, c] of Object.entries(board.temperatures_c ?? {})) lines.set(zone, `${c.toFixed(1)} °C`);
-  if ("throttles" in board) lines.set("throttled", board.throttles === 1 ? "once" : `${board.throttles} times`);
-  if ("unavailable" in power) lines.set("power", `not available: ${power.unavailable}`);
-  if ("unavailable" in board) lines.set("board", `not available: ${board.unavailable}`);
-  const list = byId("machine");
+  if (isTold(board.locked)) lines.set("clocks held", board.locked ? "yes" : "no");
+  if (isTold(board.gpu_load)) lines.set("GPU load", percent(board.gpu_load));
+  for (const [name, value] of speeds(board.clocks ?? [])) lines.set(name, value);
+  if (isTold(board.throttles)) lines.set("throttled", ["never", "once"][board.throttles] ?? `${board.throttles} times`);
+  if (isTold(power.energy_j)) lines.set("energy", `${power.energy_j.toFixed(power.energy_j < 100 ? 1 : 0)} J`);
+  if (isTold(power.idle_mw)) lines.set("idle power", watts(power.idle_mw));
+  tellLines(byId("machine"), lines);
+
+  const readings = new Map();
+  for (const [rail, mw] of Object.entries(power.rails_mw ?? {})) readings.set(rail, watts(mw));
+  for (const [zone, c] of Object.entries(board.temperatures_c ?? {})) readings.set(zone, `${c.toFixed(1)} °C`);
+  tellLines(byId("readings"), readings);
+}
+
+function isTold(value) {
+  return value !== null && value !== undefined;
+}
+
+function watts(mw) {
+  return mw === null ? "–" : `${(mw / 1000).toFixed(2)} W`;
+}
+
+// Name and value of each line; a line that is there once stays, so that nothing jumps.
+function tellLines(list, lines) {
   for (const [name, value] of lines) {
     const line = [...list.children].find((one) => one.dataset.name === name) ?? makeLine(list, name);
     if (line.lastChild.textContent !== value) line.lastChild.textContent = value;
   }
   for (const line of list.children) if (!lines.has(line.dataset.name)) line.lastChild.textContent = "–";
+  list.parentElement.hidden = !list.children.length;
 }
 
 function makeLine(list, name) {
@@ -225,7 +248,7 @@ function makeLine(list, name) {
 }
 
 // Cores that run alike are one line.
-function* summed(clocks) {
+function* speeds(clocks) {
   const cores = clocks.filter((one) => /^cpu\d+$/.test(one.name));
   const others = clocks.filter((one) => !cores.includes(one));
   if (cores.length) {

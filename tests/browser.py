@@ -1,0 +1,146 @@
+"""A real Chromium without a screen, driven over its DevTools protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from doubles import DEADLINE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
+    "--no-first-run", "--disable-extensions", "--disable-background-networking",
+    "--disable-dev-shm-usage",
+)  # fmt: skip
+
+
+def find_chromium() -> str | None:
+    """Give the program, None where there is none."""
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+class Page:
+    """One tab.
+
+    Attributes:
+        complaints: what its console and its security policy said.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, socket: aiohttp.ClientWebSocketResponse):
+        self.complaints: list[str] = []
+        self._loop = loop
+        self._socket = socket
+        self._session = ""
+        self._number = 0
+
+    def open(self, url: str) -> None:
+        self._call("Page.navigate", url=url)
+
+    def ask(self, script: str) -> Any:
+        """Evaluate an expression, awaiting its promise; gives its JSON value."""
+        answer = self._call(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait_for(self, script: str) -> Any:
+        """Wait until an expression is true; gives its value."""
+        once = f"new Promise(done => {{ const look = () => {{ const it = {script};"
+        poll = "it ? done(it) : setTimeout(look, 30) }; look() })"
+        try:
+            return self.ask(once + poll)
+        except asyncio.TimeoutError:
+            shown = self.ask("document.body.innerText")
+            raise AssertionError(f"not in {DEADLINE_S} s: {script}\n{shown}") from None
+
+    def resize(self, width: int, height: int) -> None:
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=1, mobile=width < 500,
+        )  # fmt: skip
+
+    def prefer(self, scheme: str) -> None:
+        """Prefer "light" or "dark"."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._call("Emulation.setEmulatedMedia", features=features)
+
+    def press(self, key: str) -> None:
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key)
+
+    def picture(self) -> bytes:
+        """Give the whole page as a PNG."""
+        shot = self._call("Page.captureScreenshot", captureBeyondViewport=True)
+        return base64.b64decode(shot["data"])
+
+    def start(self) -> None:
+        target = self._call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for part in ("Page", "Runtime", "Log"):
+            self._call(f"{part}.enable")
+
+    def _call(self, method: str, **parameters: object) -> dict[str, Any]:
+        answer = asyncio.wait_for(self._exchange(method, parameters), DEADLINE_S)
+        return self._loop.run_until_complete(answer)
+
+    async def _exchange(self, method: str, parameters: dict[str, object]) -> dict[str, Any]:
+        self._number += 1
+        number = self._number
+        message = {"id": number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        await self._socket.send_json(message)
+        while True:
+            heard = await self._socket.receive_json()
+            if heard.get("id") == number:
+                assert "error" not in heard, heard
+                return heard["result"]
+            self._note(heard.get("method"), heard.get("params", {}))
+
+    def _note(self, event: str | None, told: dict[str, Any]) -> None:
+        if event == "Log.entryAdded":
+            self.complaints.append(f"{told['entry']['level']}: {told['entry']['text']}")
+        elif event == "Runtime.exceptionThrown":
+            self.complaints.append(str(told["exceptionDetails"]))
+        elif event == "Runtime.consoleAPICalled":
+            self.complaints.append(str([one.get("value") for one in told["args"]]))
+
+
+@contextmanager
+def open_page(program: str) -> Iterator[Page]:
+    """Start Chromium with one empty tab."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        command = [program, *FLAGS, f"--user-data-dir={profile}"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as browser:
+            loop = asyncio.new_event_loop()
+            client, socket = loop.run_until_complete(_connect(_address(browser)))
+            try:
+                page = Page(loop, socket)
+                page.start()
+                yield page
+            finally:
+                loop.run_until_complete(client.close())
+                loop.close()
+                browser.kill()
+
+
+def _address(browser: subprocess.Popen[str]) -> str:
+    assert browser.stderr is not None
+    return next(line.split()[-1] for line in browser.stderr if "DevTools listening" in line)
+
+
+async def _connect(address: str):
+    client = aiohttp.ClientSession()
+    return client, await client.ws_connect(address, max_msg_size=0)
