@@ -7,7 +7,8 @@ import base64
 import shutil
 import subprocess
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -27,6 +28,13 @@ FLAGS = (
 def find_chromium() -> str | None:
     """Give the program, None where there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+SHOWN = "document.body.innerText"
+
+
+class NavigatedError(Exception):
+    """The page went away while it was asked."""
 
 
 class Page:
@@ -54,15 +62,15 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait_for(self, script: str) -> Any:
-        """Wait until an expression is true; gives its value."""
-        once = f"new Promise(done => {{ const look = () => {{ const it = {script};"
-        poll = "it ? done(it) : setTimeout(look, 30) }; look() })"
-        try:
-            return self.ask(once + poll)
-        except asyncio.TimeoutError:
-            shown = self.ask("document.body.innerText")
-            raise AssertionError(f"not in {DEADLINE_S} s: {script}\n{shown}") from None
+    def wait_for(self, script: str) -> None:
+        """Wait until an expression is true."""
+        until_s = time.monotonic() + DEADLINE_S
+        while time.monotonic() < until_s:
+            with suppress(NavigatedError):
+                if self.ask(f"Boolean({script})"):
+                    return
+            self._loop.run_until_complete(asyncio.sleep(0.03))
+        raise AssertionError(f"not in {DEADLINE_S} s: {script}\n{self.ask(SHOWN)}")
 
     def resize(self, width: int, height: int) -> None:
         self._call(
@@ -105,6 +113,8 @@ class Page:
         while True:
             heard = await self._socket.receive_json()
             if heard.get("id") == number:
+                if "navigated" in heard.get("error", {}).get("message", ""):
+                    raise NavigatedError
                 assert "error" not in heard, heard
                 return heard["result"]
             self._note(heard.get("method"), heard.get("params", {}))

@@ -14,7 +14,7 @@ HINT = "Write :8080 for this machine alone, 0.0.0.0:8080 for its network"
 ELSEWHERE = ("192.0.2.1", 9)
 """An address that no machine has (RFC 5737), to ask which of ours would be used to reach it."""
 WAITING = 64
-"""Connections that wait to be accepted."""
+"""Connections that wait to be accepted, and most that are at once."""
 
 
 @dataclass(frozen=True, slots=True)

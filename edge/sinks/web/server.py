@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,10 +18,10 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from edge.errors import InputError
 from edge.sinks.web.access import Access, add_headers
+from edge.sinks.web.address import WAITING
 from edge.sinks.web.state import write_event
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Coroutine, Iterator
     from typing import Any
 
@@ -37,6 +39,7 @@ FILES = {
 ALIVE = write_event("alive", None)
 MOST_VIEWERS = 32
 MOST_CONNECTIONS = 256
+"""And a few more that come at the same moment."""
 PICTURES_PER_S = 12
 MOST_PICTURES_PER_S = 48
 """Of all sources together."""
@@ -44,7 +47,6 @@ UNWATCHED_S = 0.25
 ALIVE_S = 2.0
 """A viewer hears something at least so often, and so learns that the connection is gone."""
 SLOW_S = 20.0
-"""A viewer that takes nothing for so long is sent away."""
 KEEP_ALIVE_S = 15.0
 FAREWELL_S = 0.3
 """How long viewers have to hear that the run is over."""
@@ -63,15 +65,24 @@ class Server:
         state: what to show; belongs to the server's thread from now on.
         listening: socket; closed with the server.
         token: that viewers need, None where nobody else can come.
+        slow_s: a viewer that takes nothing for so long is sent away.
 
     Attributes:
         error: what ended it before it was closed, else None.
     """
 
-    def __init__(self, state: LiveState, listening: socket.socket, token: str | None) -> None:
+    def __init__(
+        self,
+        state: LiveState,
+        listening: socket.socket,
+        token: str | None,
+        *,
+        slow_s: float = SLOW_S,
+    ) -> None:
         self.error: Exception | None = None
         self.state = state
         self._listening = listening
+        self._slow_s = slow_s
         refusal = (PAGE / "refused.html").read_text()
         self._access = Access(token, listening.getsockname()[1], refusal)
         self._files = {
@@ -98,6 +109,7 @@ class Server:
             self.error = error
         finally:
             self._listening.close()
+            self._loop.run_until_complete(_end_tasks())
             self._loop.close()
 
     async def _serve(self) -> None:
@@ -107,7 +119,7 @@ class Server:
         )  # fmt: skip
         await runner.setup()
         accept = partial(_accept, runner.server)
-        accepting = await self._loop.create_server(accept, sock=self._listening)
+        accepting = await self._loop.create_server(accept, sock=self._listening, backlog=WAITING)
         try:
             await self._look_until_closed()
         finally:
@@ -143,7 +155,7 @@ class Server:
         if self._busy:
             await _wait(self._idle, FAREWELL_S)
         for transport in self._busy:
-            transport.abort()
+            _drop(transport)
 
     async def _give_file(self, request: web.Request) -> web.StreamResponse:
         body, kind = self._files[request.path]
@@ -164,12 +176,12 @@ class Server:
             while True:
                 ended = self.state.ended
                 news = self.state.news(viewer.seen) or ALIVE
-                await _within(SLOW_S, response.write(news), request)
+                await _within(self._slow_s, response.write(news), request)
                 if ended:
                     break
                 await _wait(viewer.changed, ALIVE_S)
                 viewer.changed.clear()
-            await _within(SLOW_S, response.write_eof(), request)
+            await _within(self._slow_s, response.write_eof(), request)
         return response
 
     async def _give_picture(self, request: web.Request) -> web.StreamResponse:
@@ -186,7 +198,7 @@ class Server:
         )
         with suppress(ConnectionError), self._at_work(request):
             await response.prepare(request)
-            await _within(SLOW_S, response.write_eof(), request)
+            await _within(self._slow_s, response.write_eof(), request)
         return response
 
     @contextmanager
@@ -233,6 +245,14 @@ def _accept(server: web.Server | None) -> asyncio.Protocol:
     return server()
 
 
+async def _end_tasks() -> None:
+    """Let what still runs, say a connection that was just dropped, come to its end."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     with suppress(asyncio.TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
@@ -243,13 +263,16 @@ async def _within(seconds: float, sending: Coroutine[Any, Any, None], request: w
     try:
         await asyncio.wait_for(sending, seconds)
     except asyncio.TimeoutError:
-        _abort(request)
+        if request.transport is not None:
+            _drop(request.transport)
         raise ConnectionResetError from None
 
 
-def _abort(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+def _drop(transport: asyncio.Transport) -> None:
+    """End a connection with all that waits to be sent, in the system's memory too."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
 
 
 class _OneLine(logging.Filter):
@@ -260,7 +283,10 @@ class _OneLine(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, (HttpProcessingError, ConnectionError)):
             return False
-        record.msg, record.args = "live view: %s (%s)", (type(error).__name__, error)
+        record.msg, record.args = (
+            "live view: a request failed (%s: %s)",
+            (type(error).__name__, error),
+        )
         record.exc_info = None
         return True
 

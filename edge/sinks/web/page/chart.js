@@ -9,7 +9,7 @@ const MARK_PX = 8;
 
 const KINDS = [
   { kind: "age", name: "End to end", of: (p) => p.age_p50_ms, most: (p) => p.age_max_ms,
-    text: (p) => `median ${milliseconds(p.age_p50_ms)} ms · worst ${milliseconds(p.age_max_ms)} ms` },
+    text: (p) => `${milliseconds(p.age_p50_ms)} ms · worst ${milliseconds(p.age_max_ms)} ms` },
   { kind: "power", name: "Power", of: (p) => watts(p.power_mw), text: (p) => `${watts(p.power_mw).toFixed(2)} W` },
   { kind: "heat", name: "Temperature", of: (p) => p.temperature_c, loose: true,
     text: (p) => `${p.temperature_c.toFixed(1)} °C` },
