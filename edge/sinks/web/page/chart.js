@@ -6,6 +6,8 @@ const LEFT_PX = 34; // for the words of the scale
 const FOOT_PX = 18;
 const TOP_PX = 6;
 const MARK_PX = 8;
+const SPANS_S = [60, 120]; // of a run that is younger than all that is kept
+const MOST_TIMES = 4; // the scale is no more times the worst median
 
 const KINDS = [
   { kind: "age", name: "End to end", of: (p) => p.age_p50_ms, most: (p) => p.age_max_ms,
@@ -23,6 +25,11 @@ export function clock(seconds) {
   const whole = Math.floor(seconds);
   const two = (number) => String(number).padStart(2, "0");
   return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
+}
+
+// Seconds in words: "45 s", "2.5 min".
+function spell(seconds, small, large) {
+  return seconds < 120 ? `${+seconds.toFixed(0)} ${small}` : `${+(seconds / 60).toFixed(1)} ${large}`;
 }
 
 function watts(mw) {
@@ -55,7 +62,8 @@ function scaleOf({ of, most, loose }, points) {
     return [low, Math.max(low + 20, Math.ceil((Math.max(...values) + 2) / 10) * 10)];
   }
   const peaks = most ? points.map(most).filter((value) => value !== null) : values;
-  return [0, roundUp(Math.max(Math.max(...values) * 1.1, quantile(peaks, 0.9) * 1.1, 1e-3))];
+  const worst = Math.max(...values);
+  return [0, roundUp(Math.max(worst * 1.1, Math.min(quantile(peaks, 0.9) * 1.1, MOST_TIMES * worst), 1e-3))];
 }
 
 class Chart {
@@ -113,7 +121,7 @@ class Chart {
     const steps = Math.max(1, Math.min(5, Math.floor(width / EVERY_PX)));
     for (let step = 0; step <= steps; step += 1) {
       const ago = (span * step) / steps;
-      const word = step === 0 ? "now" : `${+(ago / 60).toFixed(1)} min ago`;
+      const word = step === 0 ? "now" : `${spell(ago, "s", "min")} ago`;
       const anchor = step === 0 ? "end" : step === steps ? "start" : "middle";
       this.write(word, width - (ago / span) * (width - LEFT_PX), height - 2, anchor);
     }
@@ -174,7 +182,7 @@ function runs(points, of) {
 export class Timeline {
   constructor(root, { at, reading, title }) {
     this.points = [];
-    this.span = 300;
+    this.most = 300;
     this.chosen = null;
     this.charts = KINDS.map((spec) => new Chart(spec));
     this.at = at;
@@ -189,23 +197,30 @@ export class Timeline {
     root.addEventListener("blur", () => this.choose(null));
   }
 
-  reset(span) {
+  // `most` is how many seconds are kept.
+  reset(most) {
     this.points = [];
     this.chosen = null;
-    this.span = span ?? this.span;
-    this.title.textContent = `Last ${+(this.span / 60).toFixed(1)} minutes`;
+    this.most = most;
     this.draw();
+  }
+
+  get span() {
+    const age = this.points.length ? this.points.at(-1).elapsed_s - this.points[0].elapsed_s : 0;
+    return SPANS_S.find((span) => age <= span) ?? this.most;
   }
 
   add(points) {
     this.points.push(...points);
     const newest = this.points.at(-1)?.elapsed_s;
-    this.points = this.points.filter((point) => newest - point.elapsed_s <= this.span);
+    this.points = this.points.filter((point) => newest - point.elapsed_s <= this.most);
     if (!this.points.includes(this.chosen)) this.chosen = null;
     this.draw();
   }
 
   draw() {
+    const title = `Last ${spell(this.span, "seconds", "minutes")}`;
+    if (this.title.textContent !== title) this.title.textContent = title;
     const last = this.charts.findLast((chart) => this.points.some((p) => chart.spec.of(p) !== null));
     for (const chart of this.charts) chart.draw(this.points, this.span, chart === last);
     this.say();

@@ -54,6 +54,7 @@ const TAKERS = {
     }
     run = row;
     say("source", row.source);
+    document.getElementById("source").title = row.source;
     say("with", `${row.model} on ${row.engine}`);
     document.title = `${row.source} · edge`;
   },

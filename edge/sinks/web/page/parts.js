@@ -15,6 +15,7 @@ const ODD = [
   ["duplicates", "duplicate", "duplicates"], ["out_of_order", "out of order", "out of order"],
   ["stalls", "stall", "stalls"], ["reconnects", "reconnect", "reconnects"],
 ];
+const LONG_NAME = 24;
 const KEPT_ROWS = 8; // guesses of pictures that are on their way
 
 export const percent = (p) => `${(100 * p).toFixed(1)} %`;
@@ -67,7 +68,7 @@ export class Tile {
   // The name of an only source stands at the top of the page.
   tell(source, isOnly) {
     this.root.dataset.state = source.state;
-    this.name.textContent = isOnly ? "Best guesses" : source.name;
+    this.name.textContent = isOnly ? "Best guesses" : shorten(source.name);
     if (isOnly && source.size && !this.picture.style.aspectRatio) {
       const ratio = source.size[0] / source.size[1];
       this.picture.style.aspectRatio = Math.min(Math.max(ratio, LEAST_RATIO), MOST_RATIO);
@@ -131,6 +132,12 @@ export class Tile {
     const best = frame.top[0];
     this.canvas.setAttribute("aria-label", best ? `Picture, seen as ${best.label}` : "Picture");
   }
+}
+
+// A long path is known by its end.
+function shorten(name) {
+  const isPath = name.startsWith("/") && name.length > LONG_NAME;
+  return isPath ? `…/${name.split("/").at(-1)}` : name;
 }
 
 function oddities(counts) {
