@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge.errors import InputError
 from edge.frame import Jpeg
 from edge.image import to_jpeg
 
@@ -39,7 +40,7 @@ class Pictures:
     def __init__(self) -> None:
         self.coded = 0
         self._shown: dict[int, FrameRecord] = {}
-        self._ready: dict[int, tuple[FrameRecord, bytes]] = {}
+        self._ready: dict[int, tuple[FrameRecord, bytes | None]] = {}
 
     def show(self, place: int, record: FrameRecord) -> bool:
         """Put a record's picture on show; False when it is already."""
@@ -48,16 +49,18 @@ class Pictures:
         return is_new
 
     def give(self, place: int) -> tuple[int, bytes] | None:
-        """Give sequence number and JPEG of what is on show, None where there is nothing yet.
-
-        Raises:
-            InputError: the picture is damaged.
-        """
+        """Give sequence number and JPEG of what is on show; None without one, or a damaged one."""
         record = self._shown.get(place)
         if record is None:
             return None
         ready = self._ready.get(place)
         if ready is None or ready[0] is not record:
-            ready = self._ready[place] = record, jpeg_of(record.frame.data)
-            self.coded += 1
-        return record.frame.seq, ready[1]
+            ready = self._ready[place] = record, self._code(record)
+        return None if ready[1] is None else (record.frame.seq, ready[1])
+
+    def _code(self, record: FrameRecord) -> bytes | None:
+        self.coded += 1
+        try:
+            return jpeg_of(record.frame.data)
+        except InputError:
+            return None

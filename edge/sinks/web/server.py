@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from edge.errors import InputError
 from edge.sinks.web.access import Access, add_headers
 from edge.sinks.web.address import WAITING
 from edge.sinks.web.state import write_event
@@ -122,10 +121,10 @@ class Server:
         accepting = await self._loop.create_server(accept, sock=self._listening, backlog=WAITING)
         try:
             await self._look_until_closed()
-        finally:
-            accepting.close()
             self.state.end()
             await self._take_leave()
+        finally:
+            accepting.close()
             await runner.cleanup()
 
     def _app(self) -> web.Application:
@@ -186,12 +185,9 @@ class Server:
 
     async def _give_picture(self, request: web.Request) -> web.StreamResponse:
         """Give the picture on show of one source."""
-        try:
-            shown = self.state.pictures.give(int(request.match_info["place"]))
-        except InputError as error:
-            raise web.HTTPNotFound(text=f"{error}\n") from error
+        shown = self.state.pictures.give(int(request.match_info["place"]))
         if shown is None:
-            raise web.HTTPNotFound(text="There is no picture of this source yet.\n")
+            raise web.HTTPNotFound(text="There is no picture of this source.\n")
         seq, jpeg = shown
         response = web.Response(
             body=jpeg, content_type="image/jpeg", headers={"Edge-Seq": str(seq)}
