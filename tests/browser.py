@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -133,24 +136,28 @@ def open_page(program: str) -> Iterator[Page]:
     """Start Chromium with one empty tab."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [program, *FLAGS, f"--user-data-dir={profile}"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as browser:
+        with subprocess.Popen(
+            command, stderr=subprocess.DEVNULL, start_new_session=True
+        ) as browser:
             loop = asyncio.new_event_loop()
-            client, socket = loop.run_until_complete(_connect(_address(browser)))
             try:
+                client, socket = loop.run_until_complete(_connect(Path(profile)))
                 page = Page(loop, socket)
                 page.start()
                 yield page
-            finally:
                 loop.run_until_complete(client.close())
+            finally:
                 loop.close()
-                browser.kill()
+                os.killpg(browser.pid, signal.SIGKILL)  # its many processes
 
 
-def _address(browser: subprocess.Popen[str]) -> str:
-    assert browser.stderr is not None
-    return next(line.split()[-1] for line in browser.stderr if "DevTools listening" in line)
-
-
-async def _connect(address: str):
+async def _connect(profile: Path):
+    """Give a client and its socket, once the browser has written where it listens."""
+    told = profile / "DevToolsActivePort"
+    until_s = time.monotonic() + DEADLINE_S
+    while not told.exists() or told.read_text().count("\n") < 1:
+        assert time.monotonic() < until_s, "Chromium did not start"
+        await asyncio.sleep(0.03)
+    port, path = told.read_text().split()
     client = aiohttp.ClientSession()
-    return client, await client.ws_connect(address, max_msg_size=0)
+    return client, await client.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0)
