@@ -34,7 +34,7 @@ from edge.loop import LoopOptions, run_loop
 from edge.model.onnx_file import load_model
 from edge.model.zoo import resolve_model
 from edge.record import Unavailable
-from edge.sinks.web.address import parse_address
+from edge.sinks.address import parse_address
 from edge.sinks.web.sink import WebSink
 from edge.sinks.web.state import RunInfo
 
@@ -117,7 +117,7 @@ def play(source: Source, engine: Engine, contract: Contract, viewers: int | None
         return _figures(_run(source, engine, contract, []), [0])
     info = RunInfo("clip", contract.name, engine.info.name, 5)
     with ExitStack() as stack:
-        web = WebSink(parse_address(":0"), lambda: info)
+        web = WebSink(parse_address(":0", "--web"), lambda: info)
         timed = TimedSink(web)
         if viewers:
             stack.callback(_invite(urlsplit(web.url).port, viewers).join)

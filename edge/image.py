@@ -157,6 +157,22 @@ def _shrink(pixels: Pixels, most_width_px: int) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
+def to_thumbnail(pixels: Pixels, side_px: int) -> bytes:
+    """Give the middle square of a picture as a small JPEG file.
+
+    Args:
+        pixels: uint8, (H, W, 3), BGR.
+        side_px: of the square.
+    """
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    y, x = (height - side) // 2, (width - side) // 2
+    way = cv2.INTER_AREA if side > side_px else cv2.INTER_LINEAR
+    square = pixels[y : y + side, x : x + side]
+    small = cv2.resize(square, (side_px, side_px), interpolation=way)
+    return bytes(simplejpeg.encode_jpeg(small, quality=JPEG_QUALITY, colorspace="BGR"))
+
+
 def to_bgr(planes: Planes) -> npt.NDArray[np.float32]:
     """Give the affine map from Y'CbCr to BGR, (3, 4).
 

@@ -14,7 +14,7 @@ from samples import make_record, make_snapshot, make_status
 
 from edge.frame import Frame
 from edge.record import FrameRecord
-from edge.sinks.web.address import parse_address
+from edge.sinks.address import parse_address
 from edge.sinks.web.sink import WebSink
 from edge.sinks.web.state import RunInfo
 
@@ -26,7 +26,7 @@ INFO = RunInfo("scripted", "small", "null", 3)
 
 @contextmanager
 def open_view(address: str = ":0", *, token: str | None = None) -> Iterator[WebSink]:
-    sink = WebSink(parse_address(address), lambda: INFO, token)
+    sink = WebSink(parse_address(address, "--web"), lambda: INFO, token)
     try:
         yield sink
     finally:

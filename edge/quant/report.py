@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from edge.report import escape, write_page
 
 if TYPE_CHECKING:
     from edge.quant.quality import ActivationQuality, LayerQuality, Quality
@@ -32,8 +33,8 @@ stand out."""
 ABOUT_ACTIVATIONS = """Magnitudes on the same pictures, counts by their logarithm. The line is the
 end of the range; what lies beyond it is cut. 1 is the largest one of calibration, channel by
 channel, wherever channels can be scaled."""
-HEAD = """<table><thead><tr><th>layer</th><th>signal to noise</th><th class=number>dB</th>
-<th class=number>harm alone, nats</th></tr></thead><tbody>"""
+HEAD = """<table><thead><tr><th>layer</th><th>signal to noise</th><th>dB</th>
+<th>harm alone, nats</th></tr></thead><tbody>"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +94,10 @@ def to_html(quantized: Quantized, origin: Origin) -> str:
     inside = f"Measured on {quality.looked_inside} of the pictures."
     origins = f"{origin.calibrated_on}; judged on {origin.judged_on}"
     parts = [
-        f"<h1>{_text(origin.model)} in INT8</h1>",
-        f"<p class=quiet>Calibrated on {_text(origins)}. fp32: {origin.model_sha256[:16]}…</p>",
+        f"<h1>{escape(origin.model)} in INT8</h1>",
+        f"<p class=quiet>Calibrated on {escape(origins)}. fp32: {origin.model_sha256[:16]}…</p>",
         "<dl class=figures>",
-        *(f"<div><dt>{_text(name)}</dt><dd>{value}</dd></div>" for name, value in figures.items()),
+        *(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in figures.items()),
         "</dl>",
         "<h2>Layers</h2>",
         f"<p>{ABOUT_LAYERS} {inside}</p>",
@@ -111,12 +112,7 @@ def to_html(quantized: Quantized, origin: Origin) -> str:
         *_list("Stays float", quantized.float_ops),
         *_list("Half of the levels", quantized.halved),
     ]
-    head = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(origin.model)} in INT8</title><style>{STYLE}</style></head><body><main>"
-    )
-    return "\n".join([head, *parts, "</main></body></html>", ""])
+    return write_page(f"{origin.model} in INT8", parts, STYLE)
 
 
 def _quality(quantized: Quantized) -> Quality:
@@ -130,11 +126,11 @@ def _layer_row(layer: LayerQuality, *, is_worst: bool) -> str:
     share = min(max(layer.sqnr_db / BEST_DB, 0.0), 1.0)
     mark = ' class="worst"' if is_worst else ""
     return (
-        f"<tr{mark}><td>{_text(layer.label)}</td>"
+        f"<tr{mark}><td>{escape(layer.label)}</td>"
         f'<td><svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">'
         f'<rect width="{100 * share:.1f}" height="8"/></svg></td>'
-        f"<td class=number>{layer.sqnr_db:.1f}</td>"
-        f"<td class=number>{layer.harm_nats:.5f}</td></tr>"
+        f"<td>{layer.sqnr_db:.1f}</td>"
+        f"<td>{layer.harm_nats:.5f}</td></tr>"
     )
 
 
@@ -156,9 +152,9 @@ def _plot(one: ActivationQuality, quantized: Quantized) -> str:
         f" {format_percent(one.cut_share)} cut"
     )
     return (
-        f"<figure><figcaption><b>{_text(one.tensor)}</b>{_text(said)}</figcaption>"
+        f"<figure><figcaption><b>{escape(one.tensor)}</b>{escape(said)}</figcaption>"
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-        f' aria-label="{_text(f"{one.tensor}, {said}")}">{bars}'
+        f' aria-label="{escape(f"{one.tensor}, {said}")}">{bars}'
         f'<line x1="{end:.2f}" x2="{end:.2f}" y1="0" y2="{HEIGHT}"/></svg></figure>'
     )
 
@@ -177,47 +173,23 @@ def format_percent(share: float) -> str:
 def _list(title: str, reasons: dict[str, str]) -> list[str]:
     if not reasons:
         return []
-    rows = (f"<li><b>{_text(name)}</b>: {_text(why)}</li>" for name, why in reasons.items())
+    rows = (f"<li><b>{escape(name)}</b>: {escape(why)}</li>" for name, why in reasons.items())
     return [f"<h2>{title}</h2>", "<ul>", *rows, "</ul>"]
 
 
-def _text(words: str) -> str:
-    return html.escape(words)
-
-
 STYLE = """
-:root { color-scheme: light dark; --ink: #1d2329; --quiet: #5b6672; --paper: #fdfdfc;
-  --line: #dfe3e7; --bar: #3f7fb5; --worst: #c4572b; --end: #c4572b; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --quiet: #98a3ae; --paper: #16191d;
-  --line: #30363d; --bar: #5b9bd0; --worst: #e58055; --end: #e58055; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 72rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
-h1 { font-size: 1.6rem; margin: 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2.5rem 0 .25rem; }
-p { margin: .25rem 0 1rem; max-width: 44rem; }
-.quiet { color: var(--quiet); overflow-wrap: anywhere; }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem 2.5rem; margin: 1.5rem 0 0; }
-dt { color: var(--quiet); font-size: .85rem; }
-dd { margin: 0; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
-table { border-collapse: collapse; width: 100%; }
-th { text-align: left; font-weight: 600; color: var(--quiet); font-size: .85rem; }
-th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
-td:first-child { overflow-wrap: anywhere; }
-th:nth-child(2) { width: 40%; }
-.number { text-align: right; padding-right: 0; padding-left: .75rem;
-  font-variant-numeric: tabular-nums; }
+th:nth-child(2) { width: 40%; text-align: left; }
+th:nth-child(2), td:nth-child(2) { padding: .3rem .75rem .3rem 0; }
+th:last-child { white-space: normal; }
 .bar { display: block; width: 100%; height: .6rem; }
 @media (max-width: 40rem) { th:nth-child(2) { width: 20%; } th:last-child { width: 4.5rem; } }
 .bar rect, .plot rect { fill: var(--bar); }
-.worst .bar rect, .plot .beyond { fill: var(--worst); }
+.worst .bar rect, .plot .beyond { fill: var(--warning); }
 .worst td:first-child { font-weight: 600; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); gap: 1.5rem; }
-figure { margin: 0; }
-figcaption { font-size: .85rem; color: var(--quiet); margin-bottom: .25rem;
-  overflow-wrap: anywhere; }
+.plots figure { margin: 0; }
+.plots figcaption { margin: 0 0 .25rem; }
 figcaption b { display: block; color: var(--ink); }
 .plot { display: block; width: 100%; border-bottom: 1px solid var(--line); }
-.plot line { stroke: var(--end); stroke-width: 2; }
+.plot line { stroke: var(--warning); stroke-width: 2; }
 """

@@ -11,14 +11,30 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge.sinks.text import STAGE_TITLES, counts_text, power_text, state_text, top_text
+from edge.sinks.text import (
+    STAGE_TITLES,
+    board_text,
+    counts_text,
+    frame_energy_text,
+    power_text,
+    state_text,
+    throttling_text,
+    top_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console, RenderableType
 
-    from edge.record import FrameRecord, Percentiles, Snapshot, SourceStatus
+    from edge.record import (
+        BoardReading,
+        FrameRecord,
+        Percentiles,
+        Snapshot,
+        SourceStatus,
+        Unavailable,
+    )
 
 WIDE_COLUMNS = 84
 LABEL_COLUMNS = 18
@@ -84,7 +100,7 @@ STATE_STYLES = {
 
 
 def sources_table(sources: Sequence[SourceStatus], *, is_wide: bool) -> Table:
-    """Draw one line a source, and below it why it is not live."""
+    """Draw one line a source; one that is not live says why in the place of what it sees."""
     table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column(no_wrap=True)
@@ -99,15 +115,26 @@ def sources_table(sources: Sequence[SourceStatus], *, is_wide: bool) -> Table:
         if not source.frames:  # an age of zero would be a lie
             all_figures[1:3] = "", ""
         state = Text(source.state, style=STATE_STYLES[source.state])
-        sees = Text(top_text(source.latest))
+        sees = Text(
+            source.problem or top_text(source.latest), style="yellow" if source.problem else ""
+        )
         table.add_row(Text(source.name), state, sees, *all_figures[: len(figures)])
     return table
 
 
-def problems_text(sources: Sequence[SourceStatus]) -> Text:
-    """Say of each source that is not live why."""
-    lines = [f"{source.name}: {state_text(source)}" for source in sources if source.problem]
-    return Text("\n".join(lines), style="yellow")
+def problem_line(source: SourceStatus) -> Text:
+    """Say why the source is not live; an empty line where it is, as lines must not come and go."""
+    text = state_text(source) if source.problem else ""
+    return Text(text, style="yellow", no_wrap=True, overflow="ellipsis")
+
+
+def board_line(board: BoardReading | Unavailable) -> Text:
+    """Draw the state of the machine, throttling first; one line, however much it tells."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    throttling = throttling_text(board)
+    if throttling:
+        line.append(f"{throttling}   ", style="bold yellow")
+    return line.append(board_text(board), style="dim")
 
 
 def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> RenderableType:
@@ -128,10 +155,18 @@ def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> Re
         (f"{snapshot.fps:.1f} fps", "bold"), f"   {counts_text(snapshot)}"
         f"   {snapshot.elapsed_s:.0f} s"
     )  # fmt: skip
-    power = Text(f"power {power_text(snapshot.power)}", style="dim")
-    problems = problems_text(snapshot.sources)
+    costs = [f"power {power_text(snapshot.power)}"]
+    if energy := frame_energy_text(snapshot):
+        costs.append(f"energy {energy}")
+    power = Text("\n".join(costs), style="dim")
     return Panel(
-        Group(middle, Text(), *([problems, Text()] if problems else []), rate, power),
+        Group(
+            middle,
+            Text() if several else problem_line(snapshot.sources[0]),
+            rate,
+            power,
+            board_line(snapshot.board),
+        ),
         title=Text(title),
         title_align="left",
         border_style="cyan",

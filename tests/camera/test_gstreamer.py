@@ -14,11 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from doubles import DEADLINE_S
 from hypothesis import given
 from hypothesis import strategies as st
 from packets import BUFFER, CAPS, CAPS_TEXT, make_packet
 from samples import make_picture
 
+from edge.camera.gst_tools import has_element
 from edge.camera.gst_words import MOST_LETTERS, explain, find_reason
 from edge.camera.gstreamer import (
     CSI_MENDS,
@@ -29,7 +31,7 @@ from edge.camera.gstreamer import (
     is_live,
     rtsp_recipe,
 )
-from edge.camera.launch import PATIENCE_S, has_element
+from edge.camera.launch import PATIENCE_S
 from edge.camera.url import SourceOptions, SourceURL, parse_source
 from edge.errors import CameraLostError, InputError, UnavailableError
 from edge.image import to_pixels
@@ -39,7 +41,6 @@ needs_gstreamer = pytest.mark.skipif(
     reason="gst-launch-1.0 or gdppay is not installed",
 )
 
-DEADLINE_S = 20.0
 SMALL = "video/x-raw,width=64,height=48"
 SLOW = f"videotestsrc is-live=true ! {SMALL},framerate=1/60"
 """Gives one picture, then none for a minute."""
@@ -201,7 +202,8 @@ def test_killed_child_is_a_lost_camera():
 
 @needs_gstreamer
 def test_child_that_stalls_is_a_lost_camera_and_is_ended():
-    source = open_pipeline(f"videotestsrc is-live=true ! {SMALL}", timeout_s=2.0)
+    source = open_pipeline(f"videotestsrc is-live=true ! {SMALL}")
+    source._timeout_s = 2.0  # from here on: a busy machine may be slow to open it
     os.kill(child_of(source), signal.SIGSTOP)
     with pytest.raises(CameraLostError, match="gave no picture for 2 s"):
         read_all(source)

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 
-import pytest
 from doubles import DEADLINE_S
 
 RUN = ("run", "demo", "--engine", "null")
@@ -30,17 +29,13 @@ def test_network_gets_a_token_unless_a_person_has_one(edge):
     assert "horse" not in done.stderr + done.stdout
 
 
-HINT = "Write :8080 for this machine alone, 0.0.0.0:8080 for its network"
-
-
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [("8080", "not an address and port"), ("192.0.2.77:0", "not an address of this machine")],
-)
-def test_address_that_cannot_be_used_is_refused_in_one_line(edge, address, said):
-    done = edge(*RUN, "--web", address)
-    line = f"edge: --web {address}: {said}. {HINT}\n"
-    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+def test_address_that_is_none_is_refused_before_anything_is_opened(edge):
+    done = edge(*RUN, "--web", "8080", "--model", "not-there")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "edge: --web 8080: is no address to listen on. Give :PORT for this machine alone,"
+        " 0.0.0.0:PORT for its network\n"
+    )
 
 
 def test_taken_port_is_refused_in_one_line(edge):
@@ -48,7 +43,8 @@ def test_taken_port_is_refused_in_one_line(edge):
         port = other.getsockname()[1]
         done = edge(*RUN, "--web", f":{port}")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"edge: --web 127.0.0.1:{port}: the port is taken. Give another one\n"
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"edge: --web 127.0.0.1:{port}: the port is taken. ")
 
 
 def test_ctrl_c_ends_a_run_whose_viewer_does_not_listen(tmp_path):

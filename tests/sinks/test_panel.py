@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 from samples import make_record, make_snapshot, make_status
 
-from edge.record import Percentiles, PowerReading
-from edge.sinks.panel import PanelSink, bar_text, draw_panel
+from edge.record import BoardReading, Clock, Percentiles, PowerReading, Unavailable
+from edge.sinks.panel import PanelSink, bar_text, board_line, draw_panel
 
 WIDTHS = (60, 120)
 TITLE = "demo · small · null"
@@ -56,6 +57,35 @@ def test_panel_keeps_its_height_when_there_are_fewer_guesses(width):
         for latest in (None, make_record(("apple", 1.0)), make_snapshot().latest)
     }
     assert len(heights) == 1
+
+
+HOT = BoardReading(
+    {"cpu": 48.5, "tj": 49.9},
+    (Clock("gpu", 918.0), Clock("emc", 3199.0), Clock("cpu0", 729.6), Clock("cpu1", 1728.0)),
+    0.41,
+    "MAXN_SUPER (2)",
+    locked=False,
+    throttling=("cpu too hot", "under-voltage"),
+    throttles=7,
+)
+
+
+def test_panel_shows_heat_mode_and_clocks_in_one_line():
+    wanted = "tj 49.9 °C, MAXN_SUPER (2), gpu 918 MHz 41%, cpu 1728 MHz, emc 3199 MHz"
+    text = "\n".join(shown(120, board=replace(HOT, throttling=())))
+    assert wanted in text
+    assert "throttled" not in text
+    throttled = board_line(HOT)
+    assert throttled.plain.startswith("throttled: cpu too hot, under-voltage   tj 49.9")
+    assert "yellow" in str(throttled.spans[0].style)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_panel_keeps_its_height_whatever_the_board_tells(width):
+    long = replace(HOT, throttling=tuple(f"cause {number}" for number in range(40)))
+    states = (Unavailable("no reading yet"), BoardReading({}), HOT, long)
+    assert len({len(shown(width, board=board)) for board in states}) == 1
+    assert {cell_len(line) for line in shown(width, board=long)} == {width}
 
 
 @pytest.mark.parametrize("name", ["a[/b].mp4", "[red]x.mp4", "[link=x]"])
@@ -113,9 +143,17 @@ def test_panel_has_a_line_for_each_of_several_sources(width):
     lines = shown(width, sources=CAMERAS)
     assert {cell_len(line) for line in lines} == {width}
     text = "\n".join(lines)
-    for words in ("/dev/video0", "live", "stalled", "connecting", "no frame yet", "apple 75.0%",
-                  "no frame for 3 s", "refused", "29.9 fps"):  # fmt: skip
+    for words in ("/dev/video0", "live", "stalled", "connecting", "apple 75.0%",
+                  "no frame for 3", "refused", "29.9 fps"):  # fmt: skip
         assert words in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("count", [1, 3])
+def test_panel_keeps_its_height_when_a_source_has_a_problem(width, count):
+    well = [make_status(str(number)) for number in range(count)]
+    ill = [replace(one, state="reconnecting", problem="why " * 50) for one in well]
+    assert len({len(shown(width, sources=tuple(sources))) for sources in (well, ill)}) == 1
 
 
 def test_panel_has_no_age_for_a_source_without_frames():

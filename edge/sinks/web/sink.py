@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.sinks.web.access import make_token
-from edge.sinks.web.address import address_of, is_loopback, listen
+from edge.sinks.web.listening import address_of, is_loopback, listen
 from edge.sinks.web.server import Server
 from edge.sinks.web.state import Handed, LiveState
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.record import FrameRecord, Snapshot
-    from edge.sinks.web.address import Address
+    from edge.sinks.address import Address
     from edge.sinks.web.state import RunInfo
 
 

@@ -20,7 +20,8 @@ from viewers import INFO, Viewer, ask, open_deaf, open_view, port_of, show
 
 from edge.frame import Jpeg, Planes
 from edge.schema import snapshot_row
-from edge.sinks.web.address import Address, listen
+from edge.sinks.address import Address
+from edge.sinks.web.listening import listen
 from edge.sinks.web.server import MOST_CONNECTIONS, MOST_VIEWERS, Server
 from edge.sinks.web.state import Handed, LiveState
 
@@ -314,10 +315,9 @@ def test_fault_of_the_server_reaches_the_run():
             raise LookupError("a bug")
         return INFO
 
-    from edge.sinks.web.address import parse_address
     from edge.sinks.web.sink import WebSink
 
-    sink = WebSink(parse_address(":0"), describe)
+    sink = WebSink(Address("127.0.0.1", 0), describe)
     try:
         sink.take_snapshot(make_snapshot())
         sink._server._thread.join(DEADLINE_S)
