@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,7 +14,6 @@ from doubles import DEADLINE_S
 from samples import make_record, make_snapshot, make_status
 
 from edge.frame import Frame
-from edge.record import FrameRecord
 from edge.sinks.address import parse_address
 from edge.sinks.web.sink import WebSink
 from edge.sinks.web.state import RunInfo
@@ -40,7 +40,7 @@ def port_of(sink: WebSink) -> int:
 def show(sink: WebSink, data, *, seq: int = 0, source: str = "scripted", **changes) -> None:
     """Let a run tell one record of a picture, and where it stands."""
     small = make_record(("apple", 0.75), ("bird", 0.2), ("cup", 0.05))
-    record = FrameRecord(Frame(data, seq, 0, 0, source), small.result, small.times)
+    record = replace(small, frame=Frame(data, seq, 0, 0, source))
     sink.take_record(record)
     fields = {"sources": (make_status(source, latest=record),), "latest": record}
     sink.take_snapshot(make_snapshot(**{**fields, **changes}))

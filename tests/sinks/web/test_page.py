@@ -22,7 +22,6 @@ from edge.frame import Frame
 from edge.record import (
     BoardReading,
     Clock,
-    FrameRecord,
     PowerReading,
     SourceCounts,
     StageTimes,
@@ -68,8 +67,8 @@ class Run:
     def _record(self, name, seq):
         pixels = np.full((48, 64, 3), (40, 90, 200), np.uint8)
         times = StageTimes(0, 0, 0, 0, 0, 0, (seq % 7 + 4) * 1_000_000)
-        guesses = make_record((self.label, 0.75), ("bird", 0.2)).result
-        return FrameRecord(Frame(pixels, seq, 0, 0, name), guesses, times)
+        record = make_record((self.label, 0.75), ("bird", 0.2))
+        return replace(record, frame=Frame(pixels, seq, 0, 0, name), times=times)
 
     def end(self):
         self._stop.set()
