@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
-THUMBNAIL_QUALITY = 80
-
 DAMAGED = "It is skipped and counted"
+
+JPEG_QUALITY = 80
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -122,12 +123,38 @@ def to_pixels(data: Data) -> Pixels:
         InputError: the picture is damaged.
     """
     if isinstance(data, Jpeg):
-        return _decode_jpeg(data, None, Memory())
+        return _decode_jpeg(data, (0, 0), Memory())
     if isinstance(data, Planes):
         height, width = data.luma.shape
         planes = [data.luma, *(cv2.resize(part, (width, height)) for part in (data.blue, data.red))]
         return np.asarray(cv2.transform(cv2.merge(planes), to_bgr(data)), dtype=np.uint8)
     return data
+
+
+def to_jpeg(data: Data, most_width_px: int) -> bytes:
+    """Code the whole picture as a JPEG, made smaller where it is wider than so many pixels.
+
+    Raises:
+        InputError: the picture is damaged.
+    """
+    if isinstance(data, Jpeg):
+        pixels = _shrink(_decode_jpeg(data, (0, most_width_px), Memory()), most_width_px)
+    elif isinstance(data, Planes):
+        pixels = to_pixels(replace(data, luma=_shrink(data.luma, most_width_px)))
+    else:
+        pixels = _shrink(data, most_width_px)
+    coded: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(pixels), JPEG_QUALITY, colorspace="BGR", colorsubsampling="420"
+    )
+    return coded
+
+
+def _shrink(pixels: Pixels, most_width_px: int) -> Pixels:
+    height, width = pixels.shape[:2]
+    if width <= most_width_px:
+        return pixels
+    size = most_width_px, max(1, round(height * most_width_px / width))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def to_thumbnail(pixels: Pixels, side_px: int) -> bytes:
@@ -143,7 +170,7 @@ def to_thumbnail(pixels: Pixels, side_px: int) -> bytes:
     way = cv2.INTER_AREA if side > side_px else cv2.INTER_LINEAR
     square = pixels[y : y + side, x : x + side]
     small = cv2.resize(square, (side_px, side_px), interpolation=way)
-    return bytes(simplejpeg.encode_jpeg(small, quality=THUMBNAIL_QUALITY, colorspace="BGR"))
+    return bytes(simplejpeg.encode_jpeg(small, quality=JPEG_QUALITY, colorspace="BGR"))
 
 
 def to_bgr(planes: Planes) -> npt.NDArray[np.float32]:
@@ -215,7 +242,7 @@ class Fitter:
             return
         if isinstance(data, Jpeg):
             started_ns = time.perf_counter_ns()
-            pixels = _decode_jpeg(data, self._contract, self._decoded)
+            pixels = _decode_jpeg(data, _least_size(self._contract), self._decoded)
             self.decode_ns = time.perf_counter_ns() - started_ns
             is_small = pixels.shape[:2] != (data.height, data.width)
         else:
@@ -256,15 +283,16 @@ class Fitter:
         cv2.resize(box, (out.shape[1], out.shape[0]), dst=out, interpolation=way)
 
 
-def _decode_jpeg(jpeg: Jpeg, contract: Contract | None, memory: Memory) -> Pixels:
-    """Decode a JPEG, for a contract in the smallest size that serves it."""
-    if contract is None:
-        height, width = 0, 0
-    elif contract.resize == "stretch":
-        height, width = contract.input_hw
-    else:
-        height = width = contract.resize_short_px
-    least = {"min_height": height, "min_width": width}
+def _least_size(contract: Contract) -> tuple[int, int]:
+    """Give the least height and width that the network's view can be cut from."""
+    if contract.resize == "stretch":
+        return contract.input_hw
+    return contract.resize_short_px, contract.resize_short_px
+
+
+def _decode_jpeg(jpeg: Jpeg, least_hw: tuple[int, int], memory: Memory) -> Pixels:
+    """Decode a JPEG in the smallest size that is not below a height and a width; 0 is any."""
+    least = {"min_height": least_hw[0], "min_width": least_hw[1]}
     try:
         height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg.coded, **least, strict=False)
         out = memory.give((height, width, 3))

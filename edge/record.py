@@ -186,6 +186,25 @@ class RailState:
 
 
 @dataclass(frozen=True, slots=True)
+class RunInfo:
+    """What runs.
+
+    Attributes:
+        source: its name, or how many there are; without passwords.
+        model: its name.
+        engine: its name.
+        top_k: guesses a frame.
+        version: of edge.
+    """
+
+    source: str
+    model: str
+    engine: str
+    top_k: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What one picture, or one source, was named most often.
 

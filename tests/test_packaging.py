@@ -9,6 +9,13 @@ import zipfile
 import pytest
 from samples import ROOT
 
+PAGE = {
+    f"edge/sinks/web/page/{name}"
+    for name in (
+        "chart.js", "icon.svg", "page.css", "page.html", "page.js", "parts.js", "refused.html",
+    )
+}  # fmt: skip
+
 pytestmark = pytest.mark.install
 
 DATA = {
@@ -34,7 +41,7 @@ def test_wheel_holds_the_code_and_the_named_data_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {str(path.relative_to(ROOT)) for path in (ROOT / "edge").rglob("*.py")}
     inside = {name for name in names if ".dist-info/" not in name}
-    assert inside == code | DATA | {"edge/py.typed"}
+    assert inside == code | DATA | PAGE | {"edge/py.typed"}
 
 
 def test_wheel_runs_the_demo_outside_the_clone(wheel, tmp_path):

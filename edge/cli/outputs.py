@@ -12,9 +12,10 @@ import click
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from contextlib import ExitStack
 
+    from edge.record import RunInfo
     from edge.sinks.address import Address
     from edge.sinks.background import BackgroundLines
     from edge.sinks.base import Sink
@@ -34,6 +35,7 @@ class Outputs:
         metrics: where Prometheus is answered.
         show: whether a window is opened.
         mqtt: the address of a broker.
+        web: where the live view listens, as `:8080`; None where there is none.
     """
 
     json_file: str | None
@@ -42,6 +44,7 @@ class Outputs:
     metrics: Address | None
     show: bool
     mqtt: str | None
+    web: Address | None
 
     @property
     def takes_stdout(self) -> bool:
@@ -61,6 +64,12 @@ def _read_metrics(_context: object, _option: object, text: str | None) -> Addres
     return None if text is None else parse_address(text, "--metrics")
 
 
+def _read_web(_context: object, _option: object, text: str | None) -> Address | None:
+    from edge.sinks.address import parse_address
+
+    return None if text is None else parse_address(text, "--web")
+
+
 OPTIONS = (
     click.option("--json", "json_file", metavar="FILE",
                  help="Write one JSON object a frame; - is stdout."),
@@ -75,6 +84,9 @@ OPTIONS = (
     click.option("--show", is_flag=True, help="Open a window with the picture and its guesses."),
     click.option("--mqtt", metavar="URL", envvar="EDGE_MQTT", show_envvar=True,
                  help="Publish to a broker, mqtt://host/topic or mqtts://host/topic."),
+    click.option("--web", metavar="[HOST]:PORT", callback=_read_web,
+                 help="Show the run in a browser: :8080 on this machine, 0.0.0.0:8080 with a"
+                      " token in its network (yours, if EDGE_WEB_TOKEN has one)."),
 )  # fmt: skip
 
 
@@ -98,7 +110,7 @@ def open_outputs(
     stop: threading.Event,
     *,
     live: bool,
-    about: Callable[[], Mapping[str, str]],
+    describe: Callable[[], RunInfo],
 ) -> list[Sink]:
     """Open what was asked for, by options or by systemd; the stack closes it.
 
@@ -107,7 +119,7 @@ def open_outputs(
         stack: of the run.
         stop: ends the run when a person closes the window.
         live: whether frames are lost while the loop waits.
-        about: gives version, model and engine of the run.
+        describe: says what runs now; asked again and again, for the engine may be replaced.
 
     Raises:
         EdgeError: one of them cannot be opened.
@@ -117,7 +129,7 @@ def open_outputs(
         from edge.sinks.prometheus import PrometheusSink
 
         told = PrometheusSink(
-            outputs.metrics, about, lambda: {lines.name: lines.dropped for lines in threads}
+            outputs.metrics, describe, lambda: {lines.name: lines.dropped for lines in threads}
         )
         sinks.append(stack.enter_context(closing(told)))
     if outputs.show:
@@ -134,6 +146,13 @@ def open_outputs(
         from edge.sinks.systemd import SystemdSink
 
         sinks.append(stack.enter_context(closing(SystemdSink(os.environ["NOTIFY_SOCKET"]))))
+    if outputs.web is not None:
+        from edge.sinks.web.sink import WebSink
+
+        token = os.environ.get("EDGE_WEB_TOKEN")
+        web = stack.enter_context(closing(WebSink(outputs.web, describe, token)))
+        click.echo(f"edge: live view at {web.url}", err=True)
+        sinks.append(web)
     return sinks
 
 

@@ -97,6 +97,7 @@ def run(
     from edge.engine.base import AUTO, TENSORRT
     from edge.errors import EngineLostError
     from edge.loop import LoopOptions
+    from edge.record import RunInfo
     from edge.telemetry.board_state import BoardSampler
     from edge.telemetry.power import PowerSampler
 
@@ -115,9 +116,9 @@ def run(
         stack.enter_context(played)  # before what can be refused, so that it is closed then
         sinks = open_outputs(
             outputs, stack, stop, live=played.live,
-            about=lambda: {  # asked again and again, for the engine may be replaced
-                "version": __version__, "model": contract.name, "engine": opened.info.name,
-            },
+            describe=lambda: RunInfo(
+                _what(played), contract.name, opened.info.name, top_k, __version__
+            ),
         )  # fmt: skip
         board = stack.enter_context(BoardSampler(SysRoot(root)))
         options = LoopOptions(
@@ -150,14 +151,17 @@ def _classify(
     from edge.loop import run_loop
     from edge.sinks.base import tell_summary
 
-    names = [capture.name for capture in played.captures]
-    what = names[0] if len(names) == 1 else f"{len(names)} sources"
-    title = f"{what} · {contract.name} · {engine.info.name}"
+    title = f"{_what(played)} · {contract.name} · {engine.info.name}"
     with closing(_open_text(text, title, options.top_k)) as live:
         summary = run_loop(played, engine, contract, [*sinks, live], options)
         tell_summary(sinks, summary)
     click.echo(summary_text(summary, title), file=text)
     return summary
+
+
+def _what(played: RoundRobin) -> str:
+    names = [capture.name for capture in played.captures]
+    return names[0] if len(names) == 1 else f"{len(names)} sources"
 
 
 def _open_text(text: TextIO, title: str, top_k: int) -> Sink:

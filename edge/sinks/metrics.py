@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         BoardReading,
         FrameRecord,
         PowerReading,
+        RunInfo,
         Snapshot,
         SourceStatus,
         StageTimes,
@@ -106,7 +107,7 @@ class RunMetrics:
         self._ages: dict[str, LatencyBuckets] = {}
         self._fresh: list[tuple[str, StageTimes]] = []
         self._snapshot: Snapshot | None = None
-        self._about: Mapping[str, str] = {}
+        self._info: RunInfo | None = None
         self._dropped_rows: Mapping[str, int] = {}
 
     def add(self, record: FrameRecord) -> None:
@@ -116,17 +117,17 @@ class RunMetrics:
             self._count()
 
     def update(
-        self, snapshot: Snapshot | None, about: Mapping[str, str], dropped_rows: Mapping[str, int]
+        self, snapshot: Snapshot | None, info: RunInfo, dropped_rows: Mapping[str, int]
     ) -> None:
         """Take what the next scrapes are told; called by the thread that calls `add`.
 
         Args:
             snapshot: None before the first one.
-            about: the labels of `edge_info`.
+            info: what runs.
             dropped_rows: by file.
         """
         self._count()
-        self._snapshot, self._about, self._dropped_rows = snapshot, about, dropped_rows
+        self._snapshot, self._info, self._dropped_rows = snapshot, info, dropped_rows
 
     def _count(self) -> None:
         stages = [(STAGE_NS[name], buckets.add) for name, buckets in self._stages.items()]
@@ -139,7 +140,8 @@ class RunMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Give each metric; what is not known is absent, never 0."""
-        yield _info("edge", "The program, its model and its engine.", self._about)
+        if self._info is not None:
+            yield _describe_run(self._info)
         yield _latencies(
             "edge_stage_seconds", "What each stage of a frame took.", "stage", self._stages
         )
@@ -260,6 +262,11 @@ def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Me
     for value, reading in values.items():
         family.add_metric(_labels(value), reading)
     return family
+
+
+def _describe_run(info: RunInfo) -> Metric:
+    labels = {"version": info.version, "model": info.model, "engine": info.engine}
+    return _info("edge", "The program, its model and its engine.", labels)
 
 
 def _info(name: str, text: str, labels: Mapping[str, str]) -> Metric:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import sys
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 
-from edge.errors import InputError
-from edge.sinks.address import Address
+from edge.sinks.address import Address, explain_refusal
 from edge.sinks.metrics import RunMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edge.record import FrameRecord, Snapshot
+    from edge.record import FrameRecord, RunInfo, Snapshot
 
 POLL_S = 0.1
 """So long may a stop take to be seen."""
@@ -36,7 +34,7 @@ class PrometheusSink:
 
     Args:
         address: where to listen.
-        about: gives version, model and engine, the labels of `edge_info`.
+        describe: says what runs now.
         dropped_rows: gives how many rows each file was too slow for so far.
 
     Raises:
@@ -46,13 +44,13 @@ class PrometheusSink:
     def __init__(
         self,
         address: Address,
-        about: Callable[[], Mapping[str, str]],
+        describe: Callable[[], RunInfo],
         dropped_rows: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._metrics = RunMetrics()
-        self._about = about  # asked again and again: a lost engine is replaced by another one
+        self._describe = describe  # asked again and again: a lost engine is replaced by another one
         self._dropped_rows = dropped_rows
-        self._metrics.update(None, about(), dropped_rows())
+        self._metrics.update(None, describe(), dropped_rows())
         registry = CollectorRegistry()
         registry.register(self._metrics)
         ProcessCollector(registry=registry)
@@ -60,7 +58,7 @@ class PrometheusSink:
         try:
             self._server = _Server(address, handler)
         except (OSError, UnicodeError) as error:
-            raise _explain(address, error) from error
+            raise explain_refusal(address, "--metrics", error) from error
         self.address = Address(address.host, self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), name="metrics", daemon=True
@@ -74,7 +72,7 @@ class PrometheusSink:
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
         """Keep it for the next scrape."""
-        self._metrics.update(snapshot, self._about(), self._dropped_rows())
+        self._metrics.update(snapshot, self._describe(), self._dropped_rows())
 
     def close(self) -> None:
         """Free the port."""
@@ -105,23 +103,3 @@ class _Server(ThreadingHTTPServer):
             _LOGGER.debug("a scraper went away: %s", error)
         else:
             _LOGGER.warning("a scrape failed: %s", error)
-
-
-def _explain(address: Address, error: OSError | UnicodeError) -> InputError:
-    """Say in one line why nobody can listen there."""
-    known = {
-        errno.EADDRINUSE: (
-            "the port is taken",
-            f"Give another one, or see who has it: ss -ltnp sport = :{address.port}",
-        ),
-        errno.EACCES: ("a port so low is for root alone", "Give one above 1023"),
-        errno.EADDRNOTAVAIL: (
-            "this machine has no such address",
-            "Give one that `ip address` lists, or 0.0.0.0 for all",
-        ),
-    }  # fmt: skip
-    if isinstance(error, (socket.gaierror, UnicodeError)):  # the latter: no name can be so
-        wrong, mend = "no such host", "Give an address of this machine, or 0.0.0.0 for all"
-    else:
-        wrong, mend = known.get(error.errno or 0, (str(error), "Give another address"))
-    return InputError(f"--metrics {address}: {wrong}", hint=mend)

@@ -26,13 +26,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from samples import FULL_BOARD, FULL_POWER, ROOT, make_record, make_snapshot, make_status
 
 from edge.errors import InputError
-from edge.record import BoardReading, Clock, SourceCounts, Unavailable
+from edge.record import BoardReading, Clock, RunInfo, SourceCounts, Unavailable
 from edge.sinks.address import Address, parse_address
 from edge.sinks.metrics import BOUNDS_MS, TOGETHER, RunMetrics
 from edge.sinks.prometheus import PrometheusSink
 
 DEADLINE_S = 60
 ANY_PORT = Address("127.0.0.1", 0)
+INFO = RunInfo("scripted", "small", "null", 5, "1.2.3")
 ABOUT = {"version": "1.2.3", "model": "small", "engine": "null"}
 DROPPED = {"rows.jsonl": 12}
 DASHBOARD = ROOT / "docs" / "grafana-edge.json"
@@ -41,7 +42,7 @@ NAME = re.compile(r"\bedge_\w+")
 
 @contextmanager
 def serving(*snapshots, records=(), address=ANY_PORT):
-    with closing(PrometheusSink(address, lambda: ABOUT, lambda: DROPPED)) as sink:
+    with closing(PrometheusSink(address, lambda: INFO, lambda: DROPPED)) as sink:
         for record in records:
             sink.take_record(record)
         for snapshot in snapshots:
@@ -160,7 +161,7 @@ def test_histogram_counts_each_frame_under_its_bounds(ages_ms):
     metrics = RunMetrics()
     for record in latencies(*ages_ms):
         metrics.add(record)
-    metrics.update(make_snapshot(), ABOUT, {})
+    metrics.update(make_snapshot(), INFO, {})
     registry = CollectorRegistry()
     registry.register(metrics)
     told = samples(generate_latest(registry).decode())
@@ -205,7 +206,7 @@ def test_port_that_is_taken_is_told_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(InputError) as told:
-            PrometheusSink(Address("127.0.0.1", port), dict)
+            PrometheusSink(Address("127.0.0.1", port), lambda: INFO)
     assert str(told.value) == (
         f"--metrics 127.0.0.1:{port}: the port is taken."
         f" Give another one, or see who has it: ss -ltnp sport = :{port}"
