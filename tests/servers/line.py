@@ -36,7 +36,9 @@ class Line:
         self._ends: dict[socket.socket, socket.socket] = {}
         self._from_server: set[socket.socket] = set()
         self._listener: socket.socket | None = None
-        self.port = self._listen(0)
+        self._held = _bind(0)  # never listens: while the line is cut, nobody else gets the port
+        self.port = self._held.getsockname()[1]
+        self._listen()
         self.connections = 0
         self._closing = False
         self._followed = threading.Event()
@@ -52,7 +54,7 @@ class Line:
         self._thread.join()
         self._hang_up()
         self._unlisten()
-        for end in (self._wake, self._woken):
+        for end in (self._wake, self._woken, self._held):
             end.close()
         self._selector.close()
 
@@ -63,10 +65,10 @@ class Line:
         self._wake.send(b"x")
         self._followed.wait()
 
-    def _listen(self, port: int) -> int:
-        self._listener = socket.create_server(("127.0.0.1", port))
+    def _listen(self) -> None:
+        self._listener = _bind(self.port)
+        self._listener.listen()
         self._selector.register(self._listener, selectors.EVENT_READ)
-        return self._listener.getsockname()[1]
 
     def _unlisten(self) -> None:
         if self._listener is not None:
@@ -92,7 +94,7 @@ class Line:
             self._hang_up()
             self._unlisten()
         elif self._listener is None:
-            self._listen(self.port)
+            self._listen()
         for end in self._ends:
             watched = end in self._selector.get_map()
             if self._fault == "stall" and watched:
@@ -148,3 +150,12 @@ class Line:
     def _hang_up(self) -> None:
         while self._ends:
             self._drop(next(iter(self._ends)))
+
+
+def _bind(port: int) -> socket.socket:
+    """Take a port of loopback that other sockets made here may share; 0 for any."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("127.0.0.1", port))
+    return made
