@@ -1,0 +1,194 @@
+"""Ratios of latencies: of two cases that took turns in one run, and of two runs.
+
+Two runs of the same thing differ by more than the noise inside each of them tells: the machine may
+be slower as a whole, the memory lies elsewhere, other programs come and go. So four things widen
+the interval of a ratio of two runs, or take out what is known of them:
+
+1. Whole parts are drawn by the bootstrap, not rounds: an engine was opened anew for each part.
+2. The yardstick, a fixed piece of work beside every round, tells how fast the machine was. As much
+   of it is taken out as the latency follows it within the runs (analysis of covariance), which is
+   nothing where it does not, as on a GPU.
+3. By how much the latency drifted within the runs, it may have drifted between them too.
+4. `BETWEEN_RUNS` is what a start alone may change.
+
+Source: Davison and Hinkley, Bootstrap Methods and their Application, section 3.8 (hierarchical
+data); Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009
+(what a start may change); Cochran, "Analysis of covariance", Biometrics 13, 1957.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+
+from edge.bench.figures import NS_A_MS
+from edge.stats import bootstrap_half_width, resample_clusters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from edge.bench.case import Round
+
+    Values = npt.NDArray[np.float64]
+
+BETWEEN_RUNS = 0.02
+POWER_FACTOR = 1.43
+"""A change of so many half-widths is seen four times in five: (1.960 + 0.842) / 1.960."""
+LEAST_ROUNDS = 6
+LEAST_PARTS = 3
+
+Verdict: TypeAlias = Literal["slower", "faster", "no change", "cannot be told"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times as long the second takes as the first.
+
+    Attributes:
+        ratio: of the medians over rounds, without what the machine's own speed did to it.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        raw: ratio of the medians as they were measured.
+        machine: how many times as long the yardstick took; 1 where both took turns.
+        followed: how much of that is taken out, 0 to 1.
+        drift: by how much the latency moved within a run, as a share.
+        detectable: the smallest change, as a share, that would be seen four times in five.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    raw: float
+    machine: float
+    followed: float
+    drift: float
+    detectable: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the difference is more than noise."""
+        if not math.isfinite(self.high):
+            return "cannot be told"
+        if self.low > 1:
+            return "slower"
+        return "faster" if self.high < 1 else "no change"
+
+
+def ratio_of_runs(before: Sequence[Round], after: Sequence[Round]) -> Ratio:
+    """Compare the same case in two runs.
+
+    Args:
+        before: its rounds in the first run.
+        after: in the second one.
+    """
+    first, second = _logs(before), _logs(after)
+    followed, followed_error = _follow(first, second)
+    machine = _median(second.yardstick) - _median(first.yardstick)
+    raw = _median(second.latency) - _median(first.latency)
+    adjusted = [series.adjusted(followed) for series in (first, second)]
+    parts = [_by_part(values, s.part) for values, s in zip(adjusted, (first, second), strict=True)]
+    drift = max(map(_drift, parts))
+    log_ratio = _median(adjusted[1]) - _median(adjusted[0])
+
+    def resample(rng: np.random.Generator) -> float:
+        return _median(resample_clusters(parts[1], rng)) - _median(resample_clusters(parts[0], rng))
+
+    half_width = math.hypot(
+        bootstrap_half_width(resample, len(parts[0]) + len(parts[1]), samples=2),
+        drift,
+        BETWEEN_RUNS,
+        machine * followed_error * 2,
+    )
+    if min(map(len, parts)) < LEAST_PARTS or min(len(before), len(after)) < LEAST_ROUNDS:
+        half_width = math.inf
+    return _ratio(log_ratio, half_width, raw, machine, followed, drift)
+
+
+def ratio_in_turns(first: Sequence[Round], second: Sequence[Round]) -> Ratio:
+    """Compare two cases that took turns in one run, round by round.
+
+    Args:
+        first: rounds of the case that is 1.
+        second: of the other one, as many, each beside the one of the same place.
+    """
+    pairs = _logs(second).latency - _logs(first).latency
+    parts = _by_part(pairs, np.array([one.part for one in first]))
+    log_ratio = _median(pairs)
+
+    def resample(rng: np.random.Generator) -> float:
+        return _median(resample_clusters(parts, rng))
+
+    half_width = bootstrap_half_width(resample, len(parts))
+    if len(pairs) < LEAST_ROUNDS or len(parts) < LEAST_PARTS:
+        half_width = math.inf
+    return _ratio(log_ratio, half_width, log_ratio, 0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Logs:
+    """Logarithms of a run's rounds."""
+
+    latency: Values
+    yardstick: Values
+    part: npt.NDArray[np.int64]
+
+    def adjusted(self, followed: float) -> Values:
+        return self.latency - followed * self.yardstick
+
+
+def _logs(rounds: Sequence[Round]) -> _Logs:
+    return _Logs(
+        np.log([float(np.median(one.latencies_ns)) / NS_A_MS for one in rounds]),
+        np.log([one.yardstick_ms for one in rounds]),
+        np.array([one.part for one in rounds]),
+    )
+
+
+def _follow(first: _Logs, second: _Logs) -> tuple[float, float]:
+    """Give the slope of latency over yardstick within the runs, 0 to 1, and its standard error."""
+    x, y = (
+        np.concatenate([values - values.mean() for values in pair])
+        for pair in ((first.yardstick, second.yardstick), (first.latency, second.latency))
+    )
+    power = float(x @ x)
+    if power == 0 or len(x) < LEAST_ROUNDS:
+        return 0.0, 0.0
+    slope = min(max(float(x @ y) / power, 0.0), 1.0)
+    left = y - slope * x
+    return slope, math.sqrt(float(left @ left) / max(len(x) - 3, 1) / power)
+
+
+def _drift(parts: Sequence[Values]) -> float:
+    """Give by how much the second half of the parts differs from the first."""
+    half = len(parts) // 2
+    if half == 0:
+        return 0.0
+    return abs(_median(np.concatenate(parts[-half:])) - _median(np.concatenate(parts[:half])))
+
+
+def _by_part(values: Values, part: npt.NDArray[np.int64]) -> list[Values]:
+    return [values[part == number] for number in np.unique(part)]
+
+
+def _median(values: Values) -> float:
+    return float(np.median(values))
+
+
+def _ratio(  # noqa: PLR0913, PLR0917 - what a ratio is made of
+    log_ratio: float, half_width: float, raw: float, machine: float, followed: float, drift: float
+) -> Ratio:
+    return Ratio(
+        ratio=math.exp(log_ratio),
+        low=math.exp(log_ratio - half_width),
+        high=math.exp(log_ratio + half_width),
+        raw=math.exp(raw),
+        machine=math.exp(machine),
+        followed=followed,
+        drift=math.expm1(drift),
+        detectable=math.expm1(half_width * POWER_FACTOR) if half_width < 100 else math.inf,
+    )
