@@ -77,7 +77,7 @@ def _state(snapshot: Snapshot) -> Row:
         "power": _power_row(snapshot.power),
         "energy_per_frame_j": _rounded(snapshot.energy_per_frame_j),
         "net_energy_per_frame_j": _rounded(snapshot.net_energy_per_frame_j),
-        "board": _board_row(snapshot.board),
+        "board": board_row(snapshot.board),
         "sources": [_source_row(source) for source in snapshot.sources],
     }
 
@@ -112,7 +112,8 @@ def _power_row(power: PowerReading | Unavailable) -> Row:
     }
 
 
-def _board_row(board: BoardReading | Unavailable) -> Row:
+def board_row(board: BoardReading | Unavailable) -> Row:
+    """Give the object of heat, clocks, load and mode, or of why they are not known."""
     if isinstance(board, Unavailable):
         return {"unavailable": board.reason}
     return {

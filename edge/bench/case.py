@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
-    from edge.bench.layers import LayerTime
-    from edge.engine.base import Engine, EngineInfo
+    from edge.engine.base import Engine, EngineInfo, LayerTime
     from edge.model.contract import Contract
     from edge.record import Unavailable
 
@@ -32,7 +32,7 @@ class Case:
         engine: as it was asked for.
         batch: pictures in one submission.
         threads: of the engine; None leaves them to it.
-        hashes: what file to its SHA-256: "model", "plan".
+        files: what decides it, by name: "model", "plan"; one that is not there is not told.
         command: words of `edge run` that classify with the same, without the source; None where
             there are none, and then no start is measured.
     """
@@ -43,7 +43,7 @@ class Case:
     engine: str = "auto"
     batch: int = 1
     threads: int | None = None
-    hashes: tuple[tuple[str, str], ...] = ()
+    files: tuple[tuple[str, Path], ...] = ()
     command: tuple[str, ...] | None = None
 
 

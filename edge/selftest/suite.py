@@ -14,6 +14,7 @@ from edge import __version__
 from edge.assets import bundled
 from edge.engine.base import AUTO, TENSORRT
 from edge.errors import InputError
+from edge.machine import Machine, describe_machine
 from edge.record import Unavailable
 from edge.selftest.check import Check, run_check
 from edge.selftest.engines import (
@@ -24,13 +25,7 @@ from edge.selftest.engines import (
     check_several,
     check_shared_memory,
 )
-from edge.selftest.machine import (
-    Machine,
-    check_camera,
-    check_demo,
-    check_power,
-    describe_machine,
-)
+from edge.selftest.machine import check_camera, check_demo, check_power
 from edge.selftest.networks import CPU_ENGINE, VARIANTS, Place, Variant, Workshop, check_gpu
 from edge.selftest.reference import REFERENCE, TOLERANCES, Reference, read_reference
 
