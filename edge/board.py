@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,11 +31,25 @@ class SysRoot:
 
     path: Path
 
-    def read_text(self, name: str) -> str | None:
-        """Give the text of a file below the root, stripped; None where it cannot be read."""
+    def read_text(self, name: str | Path) -> str | None:
+        """Give the text of a file below the root, stripped; None where it cannot be read.
+
+        Never waits: a thermal zone without power answers EAGAIN, of which Python makes None here
+        and a TypeError in its text files.
+        """
         try:
-            return (self.path / name).read_text(encoding="utf-8", errors="replace").strip(" \n\0")
+            file = os.open(self.path / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(file, "rb", buffering=0) as raw:
+                data: bytes | None = raw.read()
         except OSError:
+            return None
+        return None if data is None else data.decode(errors="replace").strip(" \n\0")
+
+    def read_int(self, name: str | Path) -> int | None:
+        """Give the whole number in a file below the root; None where there is none."""
+        try:
+            return int(self.read_text(name) or "")
+        except ValueError:
             return None
 
     def glob(self, pattern: str) -> list[Path]:

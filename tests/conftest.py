@@ -48,7 +48,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> Non
 def _no_leaked_thread() -> Iterator[None]:
     """Fail a test that leaves a thread of ours running."""
     yield
-    ours = {"capture", "power"}
+    ours = {"capture", "power", "board"}
     left = [thread.name for thread in threading.enumerate() if thread.name in ours]
     assert not left, f"threads left running: {left}"
 

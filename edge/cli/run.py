@@ -89,6 +89,7 @@ def run(
     from edge.engine.base import AUTO, TENSORRT
     from edge.errors import EngineLostError
     from edge.loop import LoopOptions
+    from edge.telemetry.board_state import BoardSampler
     from edge.telemetry.power import PowerSampler
 
     urls = [parse_source(source) for source in sources]
@@ -102,7 +103,10 @@ def run(
         stack.enter_context(played)  # before what can be refused, so that it is closed then
         sinks = open_outputs(outputs, stack, stop)
         power = stack.enter_context(PowerSampler(SysRoot(root)))
-        options = LoopOptions(read_power=power.read, top_k=top_k, seconds=seconds, stop=stop)
+        board = stack.enter_context(BoardSampler(SysRoot(root)))
+        options = LoopOptions(
+            read_power=power.read, read_board=board.read, top_k=top_k, seconds=seconds, stop=stop
+        )
         text = sys.stderr if outputs.takes_stdout else sys.stdout
         try:
             summary = _classify(played, opened, contract, sinks, text, options)
@@ -166,7 +170,8 @@ def _stopped_by_signals() -> Iterator[threading.Event]:
 
 def summary_text(summary: Summary, title: str) -> str:
     """Give the lines that a run ends with."""
-    from edge.sinks.text import STAGE_TITLES, counts_text, power_text
+    from edge.record import BoardReading
+    from edge.sinks.text import STAGE_TITLES, board_summary_text, counts_text, power_text
 
     final = summary.final
     lines = [
@@ -179,6 +184,8 @@ def summary_text(summary: Summary, title: str) -> str:
             figures = " ".join(f"{ms:8.2f}" for ms in astuple(stage))
             lines.append(f"    {STAGE_TITLES[name]:12}{figures}")
     lines.append(f"  power {power_text(final.power)}")
+    if isinstance(final.board, BoardReading):
+        lines.append(f"  {board_summary_text(final.board)}")
     if len(final.sources) > 1:
         lines += [f"  {_source_text(source)}" for source in final.sources]
     lines += [

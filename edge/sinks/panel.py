@@ -11,14 +11,29 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from edge.sinks.text import STAGE_TITLES, counts_text, power_text, state_text, top_text
+from edge.sinks.text import (
+    STAGE_TITLES,
+    board_text,
+    counts_text,
+    power_text,
+    state_text,
+    throttling_text,
+    top_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rich.console import Console, RenderableType
 
-    from edge.record import FrameRecord, Percentiles, Snapshot, SourceStatus
+    from edge.record import (
+        BoardReading,
+        FrameRecord,
+        Percentiles,
+        Snapshot,
+        SourceStatus,
+        Unavailable,
+    )
 
 WIDE_COLUMNS = 84
 LABEL_COLUMNS = 18
@@ -110,6 +125,15 @@ def problems_text(sources: Sequence[SourceStatus]) -> Text:
     return Text("\n".join(lines), style="yellow")
 
 
+def board_line(board: BoardReading | Unavailable) -> Text:
+    """Draw the state of the machine, throttling first; one line, however much it tells."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    throttling = throttling_text(board)
+    if throttling:
+        line.append(f"{throttling}   ", style="bold yellow")
+    return line.append(board_text(board), style="dim")
+
+
 def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> RenderableType:
     """Draw the whole panel, so many columns wide."""
     stages = stages_table(dict(snapshot.stages))
@@ -131,7 +155,14 @@ def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> Re
     power = Text(f"power {power_text(snapshot.power)}", style="dim")
     problems = problems_text(snapshot.sources)
     return Panel(
-        Group(middle, Text(), *([problems, Text()] if problems else []), rate, power),
+        Group(
+            middle,
+            Text(),
+            *([problems, Text()] if problems else []),
+            rate,
+            power,
+            board_line(snapshot.board),
+        ),
         title=Text(title),
         title_align="left",
         border_style="cyan",

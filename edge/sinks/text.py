@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.record import PowerReading, Unavailable
 
 if TYPE_CHECKING:
-    from edge.record import FrameRecord, Snapshot, SourceStatus
+    from collections.abc import Iterator
+
+    from edge.record import BoardReading, FrameRecord, Snapshot, SourceStatus
 
 STAGE_TITLES = {
     "capture": "capture",
@@ -29,6 +32,47 @@ def power_text(power: PowerReading | Unavailable) -> str:
         f"{power.power_mw / 1000:.2f} W now, {power.mean_mw / 1000:.2f} W mean,"
         f" {power.energy_j:.1f} J, {power.total}"
     )
+
+
+def board_text(board: BoardReading | Unavailable) -> str:
+    """Say heat, clocks, load and mode in one line, or why they are not known."""
+    if isinstance(board, Unavailable):
+        return f"board not available: {board.reason}"
+    return ", ".join(_board_words(board)) or "board tells nothing now"
+
+
+def _board_words(board: BoardReading) -> Iterator[str]:
+    if board.temperatures_c:
+        hottest = max(board.temperatures_c, key=board.temperatures_c.__getitem__)
+        yield f"{hottest} {board.temperatures_c[hottest]:.1f} °C"
+    if board.mode is not None:
+        yield board.mode
+    clocks = {clock.name: clock.mhz for clock in board.clocks}
+    if "gpu" in clocks:
+        load = "" if board.gpu_load is None else f" {board.gpu_load:.0%}"
+        yield f"gpu {clocks['gpu']:.0f} MHz{load}"
+    cpus_mhz = [mhz for name, mhz in clocks.items() if name.startswith("cpu")]
+    if cpus_mhz:
+        yield f"cpu {max(cpus_mhz):.0f} MHz"
+    if "emc" in clocks:
+        yield f"emc {clocks['emc']:.0f} MHz"
+
+
+def throttling_text(board: BoardReading | Unavailable) -> str:
+    """Say what holds the clocks down now; empty where nothing does."""
+    if isinstance(board, Unavailable) or not board.throttling:
+        return ""
+    return f"throttled: {', '.join(board.throttling)}"
+
+
+def board_summary_text(board: BoardReading) -> str:
+    """Say what of the machine a run's figures depend on: heat, mode, held clocks, throttling."""
+    words = list(_board_words(replace(board, clocks=())))
+    if board.locked is not None:
+        words.append("clocks locked" if board.locked else "clocks not locked")
+    if board.throttles:
+        words.append(f"throttled {board.throttles} time{'' if board.throttles == 1 else 's'}")
+    return f"board {', '.join(words)}" if words else "board tells clocks alone"
 
 
 ODD = {

@@ -12,6 +12,7 @@ import sys
 from importlib.util import find_spec
 
 import pytest
+from board_states import make_whole_board
 from boards import make_board
 from samples import ROOT, cut, make_picture, make_video
 
@@ -151,6 +152,15 @@ def read_terminal(terminal):
         return os.read(terminal, 65536)
     except OSError:
         return b""
+
+
+def test_summary_says_in_which_state_the_board_was(edge, small_onnx, tmp_path):
+    make_whole_board(tmp_path / "board", "orin_nano")
+    # The demo plays on until the sampler has had its turn.
+    words = ("demo", "--model", small_onnx, "--engine", "null", "--seconds", "2")
+    done = edge("run", *words, "--root", tmp_path / "board")
+    assert done.returncode == 0, done.stderr
+    assert "  board tj 49.9 °C, MAXN_SUPER (2), clocks not locked\n" in done.stdout
 
 
 def test_gpu_engine_says_what_is_missing(edge, small_onnx, picture_folder):

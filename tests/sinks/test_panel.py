@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 from samples import make_record, make_snapshot, make_status
 
-from edge.record import Percentiles, PowerReading
-from edge.sinks.panel import PanelSink, bar_text, draw_panel
+from edge.record import BoardReading, Clock, Percentiles, PowerReading, Unavailable
+from edge.sinks.panel import PanelSink, bar_text, board_line, draw_panel
 
 WIDTHS = (60, 120)
 TITLE = "demo · small · null"
@@ -56,6 +57,35 @@ def test_panel_keeps_its_height_when_there_are_fewer_guesses(width):
         for latest in (None, make_record(("apple", 1.0)), make_snapshot().latest)
     }
     assert len(heights) == 1
+
+
+HOT = BoardReading(
+    {"cpu": 48.5, "tj": 49.9},
+    (Clock("gpu", 918.0), Clock("emc", 3199.0), Clock("cpu0", 729.6), Clock("cpu1", 1728.0)),
+    0.41,
+    "MAXN_SUPER (2)",
+    locked=False,
+    throttling=("cpu too hot", "under-voltage"),
+    throttles=7,
+)
+
+
+def test_panel_shows_heat_mode_and_clocks_in_one_line():
+    wanted = "tj 49.9 °C, MAXN_SUPER (2), gpu 918 MHz 41%, cpu 1728 MHz, emc 3199 MHz"
+    text = "\n".join(shown(120, board=replace(HOT, throttling=())))
+    assert wanted in text
+    assert "throttled" not in text
+    throttled = board_line(HOT)
+    assert throttled.plain.startswith("throttled: cpu too hot, under-voltage   tj 49.9")
+    assert "yellow" in str(throttled.spans[0].style)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_panel_keeps_its_height_whatever_the_board_tells(width):
+    long = replace(HOT, throttling=tuple(f"cause {number}" for number in range(40)))
+    states = (Unavailable("no reading yet"), BoardReading({}), HOT, long)
+    assert len({len(shown(width, board=board)) for board in states}) == 1
+    assert {cell_len(line) for line in shown(width, board=long)} == {width}
 
 
 @pytest.mark.parametrize("name", ["a[/b].mp4", "[red]x.mp4", "[link=x]"])
