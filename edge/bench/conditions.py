@@ -36,7 +36,8 @@ class Conditions:
     """What was found before and after a measurement; complete once that is over.
 
     Attributes:
-        fixed: what does not change meanwhile, as it is written to JSON.
+        fixed: what does not change meanwhile, as it is written to JSON; "gpu" is filled in by
+            who measures one.
         before: the board then.
         after: the same afterwards.
         load_before: the system's load average of a minute.
@@ -67,16 +68,15 @@ class Conditions:
 
 
 @contextmanager
-def watched(root: SysRoot, read_board: ReadBoard, gpu: Row | None) -> Iterator[Conditions]:
+def watched(root: SysRoot, read_board: ReadBoard) -> Iterator[Conditions]:
     """Give the conditions of what is measured in a `with` block, complete at its end.
 
     Args:
         root: where /proc and /sys are.
         read_board: gives heat, clocks and mode now.
-        gpu: what is known of the GPU; None where none is measured.
     """
     load_before, found = os.getloadavg()[0], read_board()
-    conditions = Conditions(_fixed(root, gpu), found, found, load_before, load_before)
+    conditions = Conditions(_fixed(root), found, found, load_before, load_before)
     ticks, cpu_s, started_s = _cpu_ticks(root), time.process_time(), time.monotonic()
     yield conditions
     took_s = time.monotonic() - started_s
@@ -90,7 +90,7 @@ def watched(root: SysRoot, read_board: ReadBoard, gpu: Row | None) -> Iterator[C
         conditions.steal_share = steal / total if total else 0.0
 
 
-def _fixed(root: SysRoot, gpu: Row | None) -> Row:
+def _fixed(root: SysRoot) -> Row:
     machine = asdict(describe_machine(root))
     return {
         "started_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -100,7 +100,7 @@ def _fixed(root: SysRoot, gpu: Row | None) -> Row:
         "cores": len(os.sched_getaffinity(0)),
         "governor": root.read_text(GOVERNOR),
         "gpu_driver": root.read_text(GPU_DRIVER),
-        "gpu": gpu,
+        "gpu": None,
     }
 
 

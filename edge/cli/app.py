@@ -15,6 +15,7 @@ from edge.errors import CheckFailedError, EdgeError
 from edge.files import explain_os_error
 
 COMMANDS = {
+    "bench": "edge.cli.bench:bench",
     "build": "edge.cli.build:build",
     "cameras": "edge.cli.cameras:cameras",
     "models": "edge.cli.models:models",
@@ -24,6 +25,7 @@ COMMANDS = {
     "selftest": "edge.cli.selftest:selftest",
 }
 SUMMARIES = {
+    "bench": "Measure how fast models run here, and compare two measurements.",
     "build": "Build a TensorRT plan from a model.",
     "cameras": "List the cameras of this machine.",
     "models": "List, show, fetch and import models.",
