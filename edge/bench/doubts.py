@@ -44,9 +44,7 @@ class Doubt:
         return f"{self.about}: {self.problem}. {self.mend}"
 
 
-def find_doubts(
-    measured: Measured, conditions: Conditions, options: Options
-) -> tuple[Doubt, ...]:
+def find_doubts(measured: Measured, conditions: Conditions, options: Options) -> tuple[Doubt, ...]:
     """Judge a measurement by what is known of it; nothing found is no proof that all is well."""
     rounds = [one for result in measured.results for one in result.rounds]
     return (

@@ -29,7 +29,8 @@ ROUND_S = 0.25
 METERED_ROUND_S = 1.0
 """Where power is sampled, 20 times a second: a shorter round would hold too few samples."""
 WARM_UP_SHARE = 0.05
-"""Of the time, that each opening's warm-up may take at most."""
+WARM_UP_S = 1.0
+"""How long each opening's warm-up may take at most: the lesser of a share of the time and this."""
 NOT_ASKED_FOR = Unavailable("not asked for")
 
 
@@ -180,7 +181,7 @@ class _Run:
             notes.refused = error
             return None
         notes.info = engine.info
-        warm_up = driver.warm_up(self._options.seconds * WARM_UP_SHARE)
+        warm_up = driver.warm_up(min(WARM_UP_S, self._options.seconds * WARM_UP_SHARE))
         notes.warm_ups.append(warm_up)
         self._spent_s += warm_up.seconds
         return driver

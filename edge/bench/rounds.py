@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 LEAST_SUBMISSIONS = 8
 """In a round and in a window of the warm-up, however slow the engine is."""
-WINDOW_S = 0.1
 WINDOWS = 3
+WINDOW_SHARE = 0.1
+"""Of the longest warm-up."""
 STABLE_WITHIN = 0.02
 ABOUT_WARM_UP = (
-    f"the medians of {WINDOWS} windows of {WINDOW_S:g} s each, one after the other,"
-    f" lie within {STABLE_WITHIN:.0%} of each other"
+    f"the medians of its last {WINDOWS} windows, each a tenth of the longest warm-up, lie within"
+    f" {STABLE_WITHIN:.0%} of each other"
 )
 """What "stable" means."""
 
@@ -63,7 +64,7 @@ class Driver:
         medians: deque[float] = deque(maxlen=WINDOWS)
         frames = 0
         while True:
-            latencies_ns, _ = self._submit_for(min(WINDOW_S, most_s))
+            latencies_ns, _ = self._submit_for(most_s * WINDOW_SHARE)
             frames += len(latencies_ns) * self._batch
             medians.append(float(np.median(latencies_ns)))
             seconds = (time.perf_counter_ns() - started_ns) / 1e9

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge.bench.case import Case
 from edge.cli.asked import Asked, find_model
 from edge.cli.engine import open_asked
-from edge.engine.base import Tuning, open_engine
+from edge.engine.base import AUTO, Tuning, open_engine
 from edge.errors import InputError
 from edge.model.zoo import resolve_model
 
@@ -124,7 +124,9 @@ def _open_tuned(asked: Asked, tuning: Tuning) -> Iterator[tuple[Engine, Contract
 
 def _name(model: str, engine: str, threads: int | None, batch: int) -> str:
     """Name a case by what was asked for, so that another run's is named the same."""
-    words = [Path(model).stem if "/" in model or "." in model else model, engine]
+    words = [Path(model).stem if "/" in model or "." in model else model]
+    if engine != AUTO:
+        words.append(engine)
     if threads is not None:
         words.append(f"{threads} thread{'s' * (threads > 1)}")
     if batch > 1:

@@ -94,9 +94,7 @@ def print_bound(name: str, bound: Bound, text: TextIO) -> None:
     )
 
 
-def print_diff(
-    found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, text: TextIO
-) -> None:
+def print_diff(found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, text: TextIO) -> None:
     """Print the verdict on each case, and what else is not the same."""
     console = _console(text)
     table = _table("Case", ("before ms", "after ms", "change", "95 % interval", "seen from"))

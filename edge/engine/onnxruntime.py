@@ -34,9 +34,7 @@ class ONNXRuntimeEngine:
         ModelError: ONNX Runtime does not take this network.
     """
 
-    def __init__(
-        self, model: Model, aim: Aim = "latency", tuning: Tuning = DEFAULT_TUNING
-    ) -> None:
+    def __init__(self, model: Model, aim: Aim = "latency", tuning: Tuning = DEFAULT_TUNING) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()

@@ -45,9 +45,7 @@ class OpenVINOEngine:
         ModelError: OpenVINO does not take this network.
     """
 
-    def __init__(
-        self, model: Model, aim: Aim = "latency", tuning: Tuning = DEFAULT_TUNING
-    ) -> None:
+    def __init__(self, model: Model, aim: Aim = "latency", tuning: Tuning = DEFAULT_TUNING) -> None:
         import openvino
 
         core = openvino.Core()
