@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
     Values = npt.NDArray[np.float64]
-    Resample = Callable[[np.random.Generator], float]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-SEED = 20160315
-"""The same values give the same interval."""
 
 
 def nearest_rank(values: Values, share: float) -> float:
@@ -84,25 +81,38 @@ def student_t(freedom: int, confidence: float = CONFIDENCE) -> float:
     )
 
 
-def resample_clusters(clusters: list[Values], rng: np.random.Generator) -> Values:
-    """Draw as many clusters as there are, and from each as many values as it has.
+def resampled_medians(clusters: Sequence[Values], rng: np.random.Generator) -> Values:
+    """Give the medians of values drawn again, `RESAMPLES` times.
 
-    Values of one cluster may depend on each other: whole clusters are what is drawn.
+    Values of one cluster may depend on each other, so whole clusters are drawn, as many as there
+    are, and then as many values of each as it has.
 
     Source: Davison and Hinkley, Bootstrap Methods and their Application, section 3.8.
+
+    Args:
+        clusters: one or more, none of them empty.
+        rng: draws.
     """
-    drawn = rng.integers(len(clusters), size=len(clusters))
-    return np.concatenate([rng.choice(clusters[number], len(clusters[number])) for number in drawn])
+    sizes = np.array([len(cluster) for cluster in clusters])
+    table = np.full((len(clusters), sizes.max()), np.nan)
+    for number, cluster in enumerate(clusters):
+        table[number, : len(cluster)] = cluster
+    drawn = rng.integers(len(clusters), size=(RESAMPLES, len(clusters), 1))
+    places = rng.integers(sizes[drawn], size=(RESAMPLES, len(clusters), sizes.max()))
+    values = table[drawn, places]
+    values[np.arange(sizes.max()) >= sizes[drawn]] = np.nan
+    medians: Values = np.nanmedian(values.reshape(RESAMPLES, -1), axis=1)
+    return medians
 
 
-def bootstrap_half_width(resample: Resample, clusters: int, samples: int = 1) -> float:
+def bootstrap_half_width(figures: Values, clusters: int, samples: int = 1) -> float:
     """Give half the width of the bootstrap interval of a figure, widened for few clusters.
 
     A bootstrap of k clusters is too narrow by sqrt((k - 1) / k), and by the difference of
     Student's t to the normal distribution; both are made good.
 
     Args:
-        resample: draws again with this generator and gives the figure.
+        figures: one for each time that the clusters were drawn again.
         clusters: how many there are in all.
         samples: of independent series that the figure is made of.
 
@@ -112,8 +122,6 @@ def bootstrap_half_width(resample: Resample, clusters: int, samples: int = 1) ->
     freedom = clusters - samples
     if freedom < 1:
         return math.inf
-    rng = np.random.default_rng(SEED)
-    figures = np.array([resample(rng) for _ in range(RESAMPLES)])
     low, high = np.quantile(figures, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     widened = student_t(freedom) / z * math.sqrt(clusters / freedom)

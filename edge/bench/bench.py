@@ -1,4 +1,4 @@
-"""One whole measurement: the engines, their starts, their layers, the camera loop, and the judge."""
+"""One whole measurement: engines, their starts and layers, the camera loop, and what to doubt."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
 
 def _beside(result: CaseResult, request: Request) -> Row:
     """Give what is measured apart of the rounds, and may fail without them: start and layers."""
-    case, found = result.case, {}
+    case = result.case
+    found: Row = {}
     if request.starts:
         request.options.tell(f"{case.name}: starts")
         found["start"] = (

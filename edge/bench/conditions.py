@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import edge
 from edge.machine import describe_machine
-from edge.record import Unavailable
 from edge.schema import board_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edge.board import SysRoot
-    from edge.record import BoardReading
+    from edge.record import BoardReading, Unavailable
 
     ReadBoard = Callable[[], BoardReading | Unavailable]
     Row = dict[str, Any]

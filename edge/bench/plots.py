@@ -65,8 +65,8 @@ def draw_over_time(
             rows[0].plot(seconds, medians, "o", markersize=3, color=color, label=name)
         rows[0].set(yscale="log", ylabel="ms")
         for axes, (pairs, label) in zip(rows[1:], beside, strict=True):
-            seconds, values = zip(*sorted(pairs), strict=True)
-            axes.plot(seconds, values, color=colors.quiet)
+            at_s, values = zip(*sorted(pairs), strict=True)
+            axes.plot(at_s, values, color=colors.quiet)
             axes.set_ylabel(label)
         rows[-1].set_xlabel("s since the start")
         every = np.concatenate([np.concatenate([one[2], one[3]]) for one in cases])

@@ -12,7 +12,10 @@ import numpy as np
 if TYPE_CHECKING:
     from types import TracebackType
 
+    import numpy.typing as npt
     from typing_extensions import Self
+
+    Values = npt.NDArray[np.float64]
 
 REPEATS = 15
 SIZE = 1 << 14
@@ -57,7 +60,7 @@ class Yardstick:
         return float(np.median(times_ns)) / 1e6
 
 
-def _pass(arrays: tuple[np.ndarray, np.ndarray]) -> None:  # type: ignore[type-arg] # float64
+def _pass(arrays: tuple[Values, Values]) -> None:
     angles, sines = arrays
     for _ in range(PASSES):
         np.sin(angles, out=sines)  # NumPy works without the interpreter's lock

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from edge.bench.bench import Request
     from edge.bench.case import Case
+    from edge.camera.round_robin import RoundRobin
 
 STDOUT = "-"
 DEFAULT = "measure"
@@ -39,41 +42,23 @@ class BenchGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class Numbers(click.ParamType):
-    """Whole numbers from 1 on, with commas between them."""
-
-    name = "N,N"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """Give each once, in the order in which they are given."""
-        if isinstance(value, tuple):
-            return value
-        words = str(value).split(",")
-        if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
-            self.fail(f"{value!r} is no list of whole numbers, such as 1,2,4.", param, ctx)
-        return tuple(dict.fromkeys(map(int, words)))
+def parse_numbers(words: str) -> tuple[int, ...]:
+    """Give whole numbers from 1 on, each once, in the order in which they are given."""
+    numbers = [word.strip() for word in words.split(",")]
+    if not all(number.isdecimal() and int(number) > 0 for number in numbers):
+        raise click.BadParameter(f"{words!r} is no list of whole numbers, such as 1,2,4.")
+    return tuple(dict.fromkeys(map(int, numbers)))
 
 
-class Share(click.ParamType):
-    """A percentage, with its sign or without."""
-
-    name = "PERCENT"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Give it as a share, 0.05 for 5%."""
-        if isinstance(value, float):
-            return value
-        try:
-            percent = float(str(value).removesuffix("%"))
-        except ValueError:
-            percent = -1.0
-        if not 0 < percent <= 1000:
-            self.fail(f"{value!r} is no percentage, such as 5%.", param, ctx)
-        return percent / 100
+def parse_share(words: str) -> float:
+    """Give a percentage, with its sign or without, as a share: 0.05 for 5%."""
+    try:
+        percent = float(words.removesuffix("%"))
+    except ValueError:
+        percent = math.nan
+    if not 0 < percent <= 1000:
+        raise click.BadParameter(f"{words!r} is no percentage, such as 5%.")
+    return percent / 100
 
 
 @click.group(
@@ -96,10 +81,11 @@ def bench() -> None:
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
 @click.option("--engine", "engines", default="auto", show_default=True, envvar="EDGE_ENGINE",
               show_envvar=True, metavar="NAME,NAME",
-              help="auto, tensorrt, openvino, onnxruntime or null; several take turns.")  # fmt: skip
-@click.option("--batch", "batches", type=Numbers(), default="1", show_default=True,
+              help="auto, tensorrt, openvino, onnxruntime, null; several take turns.")  # fmt: skip
+@click.option("--batch", "batches", type=parse_numbers, metavar="N,N", default="1",
+              show_default=True,
               help="Pictures at once, where the engine takes several.")  # fmt: skip
-@click.option("--threads", type=Numbers(),
+@click.option("--threads", type=parse_numbers, metavar="N,N",
               help="Threads of a CPU engine; without it the engine's own choice.")  # fmt: skip
 @click.option("--throughput", is_flag=True,
               help="Keep as many pictures in flight as the engine takes.")  # fmt: skip
@@ -110,7 +96,8 @@ def bench() -> None:
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=20.0,
               show_default=True,
               help="For each at most; it ends sooner when the goal is reached.")  # fmt: skip
-@click.option("--precision-goal", "goal", type=Share(), default="1%", show_default=True,
+@click.option("--precision-goal", "goal", type=parse_share, metavar="PERCENT", default="1%",
+              show_default=True,
               help="How well the median is to be known: half its 95 % interval.")  # fmt: skip
 @click.option("--no-start", is_flag=True, help="Start no fresh processes to time them.")
 @click.option("--json", "json_file", metavar="FILE",
@@ -186,13 +173,14 @@ def measure(
         _measure(cases, request, _Outputs(text, json_file, report_folder, compare))
 
 
+@dataclass(frozen=True, slots=True)
 class _Outputs:
-    """Where the figures go."""
+    """Where the figures go, and whether cases are compared there."""
 
-    def __init__(
-        self, text: TextIO, json_file: str | None, folder: Path | None, compares: bool
-    ) -> None:
-        self.text, self.json_file, self.folder, self.compares = text, json_file, folder, compares
+    text: TextIO
+    json_file: str | None
+    folder: Path | None
+    compares: bool
 
 
 def _measure(cases: list[Case], request: Request, outputs: _Outputs) -> None:
@@ -229,7 +217,7 @@ def _predict(models: tuple[str, ...], board: str) -> None:
         print_bound(model.contract.name, bound(model, limits), sys.stdout)
 
 
-def _source_opener(source: str | None) -> Callable[[], object] | None:
+def _source_opener(source: str | None) -> Callable[[], RoundRobin] | None:
     if source is None:
         return None
     from edge.camera.url import parse_source
@@ -253,7 +241,7 @@ def _telling() -> Iterator[Callable[[str], None]]:
 @bench.command()
 @click.argument("before", type=click.Path(path_type=Path))
 @click.argument("after", type=click.Path(path_type=Path))
-@click.option("--fail-over", type=Share(),
+@click.option("--fail-over", type=parse_share, metavar="PERCENT",
               help="Exit with 3 where something became slower by more than this.")  # fmt: skip
 def diff(before: Path, after: Path, fail_over: float | None) -> None:
     """Say what changed from BEFORE to AFTER, two files of --json, and if it is more than noise.

@@ -208,7 +208,8 @@ def _loop_line(row: dict[str, object]) -> str:
     times = ", ".join(
         f"{name} {stages[name]['p50_ms']:.2f}/{stages[name]['p99_ms']:.2f}" for name in stages
     )
-    return f"{row['frames']} frames, {row['fps']:.1f} fps, {row['dropped']} dropped; p50/p99 ms: {times}"
+    counts = f"{row['frames']} frames, {row['fps']:.1f} fps, {row['dropped']} dropped"
+    return f"{counts}; p50/p99 ms: {times}"
 
 
 def _machine_line(fixed: dict[str, object]) -> str:
