@@ -73,7 +73,7 @@ def test_bootstrap_covers_the_truth_of_values_that_hang_together():
     """Ten clusters with an offset each: an interval that took values as independent would fail."""
     rng = np.random.default_rng(5)
     held = naive = 0
-    for _ in range(200):
+    for _ in range(60):
         clusters = [rng.normal(rng.normal(0, 1), 0.3, 8) for _ in range(10)]
         every = np.concatenate(clusters)
         half_width = bootstrap_half_width(resampled_medians(clusters, rng), len(clusters))
@@ -82,8 +82,8 @@ def test_bootstrap_covers_the_truth_of_values_that_hang_together():
         naive += abs(np.median(every)) <= bootstrap_half_width(
             resampled_medians(single, rng), len(single)
         )
-    assert 180 <= held <= 199
-    assert naive < 150
+    assert 54 <= held
+    assert naive < 48
 
 
 def test_clusters_may_be_of_different_size():

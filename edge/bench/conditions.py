@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 GOVERNOR = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 GPU_DRIVER = "sys/module/nvidia/version"
+PACKAGES = "var/lib/dpkg/status"
 TICKS_A_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -96,6 +98,7 @@ def _fixed(root: SysRoot) -> Row:
         "edge": edge.__version__,
         "git_commit": _commit(Path(edge.__file__).parent.parent),
         **machine,
+        "jetpack": _jetpack(root),
         "cores": len(os.sched_getaffinity(0)),
         "governor": root.read_text(GOVERNOR),
         "gpu_driver": root.read_text(GPU_DRIVER),
@@ -113,6 +116,13 @@ def _commit(checkout: Path) -> str | None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout.strip() or None
+
+
+def _jetpack(root: SysRoot) -> str | None:
+    """Give the version of JetPack's package; None where it is not installed, as it often is."""
+    found = re.search(r"^Package: nvidia-jetpack\n(?:.+\n)*?Version: (\S+)",
+                      root.read_text(PACKAGES) or "", re.MULTILINE)  # fmt: skip
+    return found[1] if found else None
 
 
 def _cpu_ticks(root: SysRoot) -> tuple[int, int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,8 @@ def _of_board(measured: Measured, conditions: Conditions) -> Iterator[Doubt]:
                 f"throttled {throttles} times{why}",
                 "Cool it, or give it a stronger supply, then measure again",
             )
-        hottest = [max(one.temperatures_c.values(), default=0.0) for one in (before, after)]
-        if hottest[1] - hottest[0] > WARMER_C:
+        hottest = [max(one.temperatures_c.values(), default=math.nan) for one in (before, after)]
+        if hottest[1] - hottest[0] > WARMER_C:  # which no zone at all is not
             yield Doubt(
                 "machine",
                 f"warmed from {hottest[0]:.0f} to {hottest[1]:.0f} °C while it was measured",

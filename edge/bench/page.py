@@ -180,19 +180,21 @@ def _cost_row(result: CaseResult) -> list[str]:
 
 
 def _add_layers(page: Page, results: Sequence[CaseResult]) -> None:
-    timed = [one for one in results if not isinstance(one.layers, Unavailable)]
+    timed = [
+        (one.case.name, one.layers)
+        for one in results
+        if not isinstance(one.layers, Unavailable) and one.layers
+    ]
     if not timed:
         return
     page.add_heading("Layers")
     page.add_text("Measured apart, for to look inside costs time. The longest, in their order.")
-    for number, result in enumerate(timed):
-        if isinstance(result.layers, Unavailable):
-            continue
-        least_ns = sorted(layer.took_ns for layer in result.layers)[-LAYERS_SHOWN:][0]
-        bars = [(one.name, one.took_ns / 1e3) for one in result.layers if one.took_ns >= least_ns]
+    for number, (name, layers) in enumerate(timed):
+        least_ns = sorted(layer.took_ns for layer in layers)[-LAYERS_SHOWN:][0]
+        bars = [(one.name, one.took_ns / 1e3) for one in layers if one.took_ns >= least_ns]
         page.add_plot(
             "layers" if len(timed) == 1 else f"layers-{number + 1}",
-            f"{result.case.name}: time of its longest layers.",
+            f"{name}: time of its longest layers.",
             draw_layers(bars),
             height_in=1.0 + 0.17 * len(bars),
         )

@@ -119,19 +119,21 @@ class Driver:
         in_flight: deque[int] = deque()
         end_ns = clock() + round(seconds * 1e9)
         submitted = 0
-        while submitted < LEAST_SUBMISSIONS or clock() < end_ns or in_flight:
-            if len(in_flight) < depth and (submitted < LEAST_SUBMISSIONS or clock() < end_ns):
+        while True:
+            goes_on = submitted < LEAST_SUBMISSIONS or clock() < end_ns
+            if goes_on and len(in_flight) < depth:
                 slots = [engine.acquire() for _ in range(batch)]
                 in_flight.append(clock())
                 engine.submit(*slots)
                 submitted += 1
                 if len(in_flight) < depth:
                     continue
+            if not in_flight:
+                return latencies_ns, network_ns
             for _ in range(batch):
                 scores = engine.collect()
             latencies_ns.append(clock() - in_flight.popleft())
             network_ns.append(scores.infer_ns)
-        return latencies_ns, network_ns
 
 
 def _mean_mw(before: PowerReading | Unavailable, after: PowerReading | Unavailable) -> float | None:

@@ -58,7 +58,7 @@ def test_cases_take_turns_and_each_begins_as_often(small_model):
 
 
 def test_it_ends_when_the_goal_is_reached(small_model):
-    goal = Options(seconds=60.0, precision_goal=10.0)  # any interval is narrow enough
+    goal = Options(seconds=4.0, precision_goal=10.0)  # any interval is narrow enough
     (result,) = measure([make_case("a", Openings(small_model))], goal).results
     assert result.goal_reached
     assert len(result.rounds) == PARTS * ROUNDS_A_PART

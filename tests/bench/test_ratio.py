@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from bench_rounds import Noise, make_rounds
+from benches import Noise, make_rounds
 
 from edge.bench.ratio import ratio_in_turns, ratio_of_runs
 
