@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edge.bench.conditions import _commit, watched
 from edge.board import SysRoot
 from edge.record import Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STAT = "cpu  {user} 0 {system} {idle} 0 0 0 {steal} 0 0\ncpu0 1 2 3\n"
 DPKG = """\

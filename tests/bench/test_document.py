@@ -18,6 +18,7 @@ from edge.record import Unavailable
 
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "bench.json").read_text())
 
+
 def strict(schema):
     """Refuse fields that the schema does not describe."""
     if isinstance(schema, list):

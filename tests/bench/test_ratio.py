@@ -21,9 +21,7 @@ NOISES = {
 @pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
 def test_two_runs_of_the_same_are_no_change(noise):
     for seed in SEEDS:
-        ratio = ratio_of_runs(
-            make_rounds(seed, noise=noise), make_rounds(seed + 1000, noise=noise)
-        )
+        ratio = ratio_of_runs(make_rounds(seed, noise=noise), make_rounds(seed + 1000, noise=noise))
         assert ratio.verdict == "no change", seed
         assert ratio.low < 1 < ratio.high
 

@@ -78,7 +78,9 @@ def test_int8_is_counted_in_fp16_where_the_gpu_has_no_fast_int8():
     assert bound(model, find_limits("nano")).precision == "fp16"
     orin = bound(model, find_limits("orin-nano"))
     assert orin.precision == "int8"
-    assert orin.arithmetic_ms == pytest.approx(macs_by_hand("1.1", 160, classes=8) * 2 / 33e12 * 1e3)
+    assert orin.arithmetic_ms == pytest.approx(
+        macs_by_hand("1.1", 160, classes=8) * 2 / 33e12 * 1e3
+    )
 
 
 def test_every_limit_says_where_it_is_from():

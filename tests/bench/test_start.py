@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from edge.bench.case import Start
@@ -30,5 +29,3 @@ def test_start_that_fails_says_why(model):
     found = measure_starts(["--model", str(model), "--engine", "steam"])
     assert isinstance(found, Unavailable)
     assert "steam: no such engine" in found.reason
-
-

