@@ -67,7 +67,8 @@ def draw_over_time(
         for axes, (pairs, label) in zip(rows[1:], beside, strict=True):
             at_s, values = zip(*sorted(pairs), strict=True)
             axes.plot(at_s, values, color=colors.quiet)
-            axes.set_ylabel(label)
+            axes.ticklabel_format(axis="y", useOffset=False)
+            axes.set(ylabel=label, ylim=(0, 1.1 * max(values)))
         rows[-1].set_xlabel("s since the start")
         every = np.concatenate([np.concatenate([one[2], one[3]]) for one in cases])
         _name_milliseconds(rows[0], float(every.min()), float(every.max()), along="y")
