@@ -1,16 +1,11 @@
-"""Checks of what is around the engine: the demo, a camera, the power rails; and the machine."""
+"""Checks of what is around the engine: the demo, a camera, the power rails."""
 
 from __future__ import annotations
 
-import platform
-import re
 import threading
 import time
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from edge.board import Board, detect_board
 from edge.camera.base import open_source
 from edge.camera.capture import Capture
 from edge.camera.round_robin import RoundRobin
@@ -33,41 +28,6 @@ POWER_READINGS = 10
 POWER_EVERY_S = 0.1
 POWER_MW = (100.0, 1_000_000.0)
 """What a whole board or package may draw: from a Nano asleep to a large server."""
-PACKAGES = (
-    "numpy", "onnx", "openvino", "opencv-python", "pycuda", "scikit-image", "tensorrt",
-    "tensorrt-rtx-cu13",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What was tested on.
-
-    Attributes:
-        board: the Jetson; None elsewhere.
-        cpu: its name, or the architecture where it tells none.
-        architecture: "aarch64".
-        system: the kernel's name and release.
-        versions: package to version; None where it is not installed by pip or tells none.
-    """
-
-    board: Board | None
-    cpu: str
-    architecture: str
-    system: str
-    versions: dict[str, str | None]
-
-
-def describe_machine(root: SysRoot) -> Machine:
-    """Tell what this machine is, without importing anything heavy."""
-    named = re.search(r"model name\s*:\s*(.+)", root.read_text("proc/cpuinfo") or "")
-    return Machine(
-        board=detect_board(root),
-        cpu=named[1] if named else platform.machine(),
-        architecture=platform.machine(),
-        system=f"{platform.system()} {platform.release()}",
-        versions={"python": platform.python_version(), **{n: _version(n) for n in PACKAGES}},
-    )
 
 
 def check_demo(opener: Opener) -> str | Unavailable:
@@ -152,10 +112,3 @@ def check_power(root: SysRoot) -> str | Unavailable:
     if not POWER_MW[0] <= low_mw <= high_mw <= POWER_MW[1]:
         raise CheckFailedError(f"{said}, which cannot be", hint="Report it with the file of --json")
     return said
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge import __version__
 from edge.assets import bundled
+from edge.board import Machine, describe_machine
 from edge.engine.base import AUTO, TENSORRT
 from edge.errors import InputError
 from edge.record import Unavailable
@@ -24,13 +25,7 @@ from edge.selftest.engines import (
     check_several,
     check_shared_memory,
 )
-from edge.selftest.machine import (
-    Machine,
-    check_camera,
-    check_demo,
-    check_power,
-    describe_machine,
-)
+from edge.selftest.machine import check_camera, check_demo, check_power
 from edge.selftest.networks import CPU_ENGINE, VARIANTS, Place, Variant, Workshop, check_gpu
 from edge.selftest.reference import REFERENCE, TOLERANCES, Reference, read_reference
 
