@@ -17,6 +17,7 @@ from edge.files import explain_os_error
 COMMANDS = {
     "build": "edge.cli.build:build",
     "cameras": "edge.cli.cameras:cameras",
+    "doctor": "edge.cli.doctor:doctor",
     "models": "edge.cli.models:models",
     "power": "edge.cli.power:power",
     "quantize": "edge.cli.quantize:quantize",
@@ -26,6 +27,7 @@ COMMANDS = {
 SUMMARIES = {
     "build": "Build a TensorRT plan from a model.",
     "cameras": "List the cameras of this machine.",
+    "doctor": "Say what is well on this machine, and what mends the rest.",
     "models": "List, show, fetch and import models.",
     "power": "Read the power of this machine, or of a tegrastats log.",
     "quantize": "Turn an fp32 model into an INT8 model.",
