@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from edge.camera.launch import INSPECT, INSTALL, LAUNCH, has_element
+from edge.camera.gst_tools import INSPECT, INSTALL, LAUNCH, has_element
 from edge.camera.listing import list_cameras
 from edge.camera.v4l2_node import TEGRA_DRIVER
 from edge.doctor.check import Check
