@@ -158,7 +158,8 @@ def test_older_jetpack_is_not_asked_for_tensorrt(tmp_path, name):
 def test_cuda_of_a_jetson_is_read_below_its_root(tmp_path):
     root = make_whole_board(tmp_path, "orin_nano")
     assert gpu_checks(root)["CUDA"].status == "warning"
-    write(tmp_path, {"usr/local/cuda/include/cuda.h": "",
-                     "usr/local/cuda/version.json": '{"cuda": {"version": "12.6.11"}}'})  # fmt: skip
+    told = '{"cuda": {"version": "12.6.11"}}'
+    cuda = "usr/local/cuda"
+    write(tmp_path, {f"{cuda}/include/cuda.h": "", f"{cuda}/version.json": told})
     check = gpu_checks(root)["CUDA"]
     assert (check.status, check.detail) == ("ok", "12.6.11, /usr/local/cuda")
