@@ -7,8 +7,11 @@ import os
 import shutil
 import sys
 import textwrap
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge.doctor.check import Check
-    from edge.doctor.suite import Group
 
 REPORT_VERSION = 1
 STATUS_WIDTH, NAME_WIDTH = 9, 18
@@ -46,30 +48,35 @@ def doctor(as_json: bool, root: Path) -> None:
     """
     from edge import __version__
     from edge.board import SysRoot
-    from edge.doctor.suite import count, run_checks
+    from edge.doctor.suite import run_checks
     from edge.errors import CheckFailedError
 
-    groups = run_checks(SysRoot(root), os.environ, frozenset(_settings()))
+    with _waiting():
+        checks = run_checks(SysRoot(root), os.environ, frozenset(_settings()))
     if as_json:
-        rows = [{"group": group.title, **asdict(check)} for group in groups
-                for check in group.checks]  # fmt: skip
+        rows = [asdict(check) for check in checks]
         report = {"version": REPORT_VERSION, "edge": __version__, "checks": rows}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False))
-    elif sys.stdout.isatty():
-        _print_table(groups)
     else:
-        for line in _plain_lines(groups):
-            click.echo(line)
-    broken = count(groups, "broken")
-    if not as_json:
-        well, warned = count(groups, "ok"), count(groups, "warning")
-        click.echo(f"{well} ok, {warned} warning{'' if warned == 1 else 's'}, {broken} broken")
+        _print_report(checks)
+    broken = [check.name for check in checks if check.status == "broken"]
     if broken:
-        names = ", ".join(check.name for group in groups for check in group.checks
-                          if check.status == "broken")  # fmt: skip
         raise CheckFailedError(
-            f"doctor: broken here: {names}", hint="The report says what mends it"
+            f"doctor: broken here: {', '.join(broken)}", hint="The report says what mends it"
         )
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Tell a person at a terminal that it takes some seconds."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    click.echo("looking ...", nl=False, err=True)
+    try:
+        yield
+    finally:
+        click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def _settings() -> Iterator[str]:
@@ -90,22 +97,25 @@ def _variables(command: click.Command) -> Iterator[str]:
             yield from _variables(inner)
 
 
-def _plain_lines(groups: list[Group]) -> Iterator[str]:
-    for group in groups:
-        for check in group.checks:
+def _print_report(checks: list[Check]) -> None:
+    if sys.stdout.isatty():
+        _print_table(checks)
+    else:
+        for check in checks:
             mend = f". {check.mend}" if check.mend else ""
-            yield f"{check.status:{STATUS_WIDTH}}{check.name}: {check.detail}{mend}"
+            click.echo(f"{check.status:{STATUS_WIDTH}}{check.name}: {check.detail}{mend}")
+    found = Counter(check.status for check in checks)
+    warnings = f"{found['warning']} warning{'' if found['warning'] == 1 else 's'}"
+    click.echo(f"{found['ok']} ok, {warnings}, {found['broken']} broken")
 
 
-def _print_table(groups: list[Group]) -> None:
+def _print_table(checks: list[Check]) -> None:
     width = min(max(shutil.get_terminal_size().columns, LEAST_WIDTH), MOST_WIDTH)
-    for group in groups:
-        if group.checks:
-            click.secho(group.title, bold=True)
-        for check in group.checks:
+    for title, group in groupby(checks, key=lambda check: check.group):
+        click.secho(title, bold=True)
+        for check in group:
             _print_check(check, width)
-        if group.checks:
-            click.echo()
+        click.echo()
 
 
 def _print_check(check: Check, width: int) -> None:

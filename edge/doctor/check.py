@@ -22,12 +22,14 @@ class Check:
         status: "warning" where edge goes on, but worse; "broken" where a part of it does not run.
         detail: what was found, in a few words.
         mend: what to do about it, a command where there is one; empty where nothing needs it.
+        group: which part of the report it belongs to, for a person.
     """
 
     name: str
     status: Status
     detail: str
     mend: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

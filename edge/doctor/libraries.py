@@ -7,10 +7,10 @@ import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.doctor.check import Check
-from edge.doctor.machine import in_venv_without_system
 from edge.doctor.probe import Broken, Library, probe
 from edge.engine.child import run_in_child
 from edge.engine.cuda import GPU, describe_gpu
@@ -156,13 +156,24 @@ def _explain_missing_tensorrt(place: Place, title: str) -> Check:
     if here not in pythons:
         detail = f"is for Python {', '.join(pythons)}, this is {here}"
         mend = "Run: ./install.sh --python /usr/bin/python3"
-    elif in_venv_without_system():
+    elif _hides_system_packages():
         detail = f"is hidden from this environment ({sys.prefix})"
         mend = "Remove that folder, then run: ./install.sh"
     else:
         detail = f"is not on the path of {sys.executable}"
         mend = "Run: ./install.sh --python /usr/bin/python3"
     return Check(title, "broken", f"JetPack's {detail}", mend)
+
+
+def _hides_system_packages() -> bool:
+    """Tell whether this Python is an environment that hides the system's packages."""
+    if sys.prefix == sys.base_prefix:
+        return False
+    try:
+        said = (Path(sys.prefix) / "pyvenv.cfg").read_text()
+    except OSError:
+        return False
+    return "include-system-site-packages = true" not in said.lower()
 
 
 def _check_toolkit(place: Place) -> Check:

@@ -7,7 +7,6 @@ import os
 import platform
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.board import describe_machine
@@ -51,8 +50,7 @@ def _check_jetpack(board: Board) -> Check:
     if board.l4t is None:
         mend = "In a container, start it with: -v /etc/nv_tegra_release:/etc/nv_tegra_release:ro"
         return Check("JetPack", "warning", "unknown: no /etc/nv_tegra_release here", mend)
-    named = f"JetPack {board.jetpack}" if board.jetpack else "unknown JetPack"
-    detail = f"{named}, L4T {board.l4t}"
+    detail = f"{board.jetpack or 'unknown JetPack'}, L4T {board.l4t}"
     if int(board.l4t.partition(".")[0]) >= FIRST_L4T:
         return Check("JetPack", "ok", detail)
     last = LAST_JETPACK.get(board.soc)
@@ -128,14 +126,3 @@ def _check_power(place: Place) -> Check:
         return Check("power", "warning" if is_worse else "ok", detail, mend)
     rails = ", ".join(find_rails(place.root))
     return Check("power", "ok", f"total is {meter.total}{f'; rails: {rails}' if rails else ''}")
-
-
-def in_venv_without_system() -> bool:
-    """Tell whether this Python is an environment that hides the system's packages."""
-    if sys.prefix == sys.base_prefix:
-        return False
-    try:
-        said = (Path(sys.prefix) / "pyvenv.cfg").read_text()
-    except OSError:
-        return False
-    return "include-system-site-packages = true" not in said.lower()

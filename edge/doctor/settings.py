@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.doctor.check import Check
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 PREFIX = "EDGE_"
 SECRETS = ("PASSWORD", "TOKEN", "SECRET", "KEY")
-FOLDERS = ("EDGE_HOME",)
+OTHERS = ("EDGE_HOME",)
 """What edge obeys beside the options' own variables."""
 
 
@@ -32,7 +31,7 @@ def check_settings(place: Place) -> Iterator[Check]:
 
 
 def _check_setting(place: Place, name: str, value: str) -> Check:
-    known = {*place.settings, *FOLDERS}
+    known = {*place.settings, *OTHERS}
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Run: unset {name}"
@@ -55,6 +54,4 @@ def _find_problem(name: str, value: str) -> str:
         except EdgeError as error:
             return str(error.args[0]).removeprefix(f"{value}: ")
         return "" if path.exists() else "no such file"
-    if name in FOLDERS and not Path(value).expanduser().is_dir():
-        return "no such folder"
     return ""

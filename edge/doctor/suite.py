@@ -1,8 +1,8 @@
-"""Runs every check and keeps them in groups."""
+"""Runs every check of the doctor, group by group."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge.board import detect_board
@@ -18,26 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from edge.board import SysRoot
-    from edge.doctor.check import Status
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Checks that belong together.
-
-    Attributes:
-        title: for a person.
-        checks: in the order in which they were made.
-    """
-
-    title: str
-    checks: tuple[Check, ...]
 
 
 def run_checks(
     root: SysRoot, environment: Mapping[str, str], settings: frozenset[str] = frozenset()
-) -> list[Group]:
-    """Look at everything that edge needs; nothing that is broken stops another look.
+) -> list[Check]:
+    """Look at everything that edge needs, group by group; what is broken stops no other look.
 
     Args:
         root: where /proc, /sys, /etc and /dev are.
@@ -47,24 +33,19 @@ def run_checks(
     place = Place(root, detect_board(root), environment, settings)
     probes = probe_libraries()
     graphics, gpu_checks = look_at_gpu(place, probes)
-    return [
-        _group("Machine", check_machine(place)),
-        _group("Heat, clocks and power", check_state(place)),
-        _group("GPU", gpu_checks),
-        _group("Libraries", check_libraries(place, probes)),
-        _group("Cameras", check_gstreamer(place), check_cameras(place)),
-        _group("Models and plans", check_disk(), check_models(), check_plans(place, graphics)),
-        _group("Settings", check_settings(place)),
+    parts: list[tuple[str, Iterable[Check]]] = [
+        ("Machine", check_machine(place)),
+        ("Heat, clocks and power", check_state(place)),
+        ("GPU", gpu_checks),
+        ("Libraries", check_libraries(place, probes)),
+        ("Cameras", check_gstreamer(place)),
+        ("Cameras", check_cameras(place)),
+        ("Models and plans", check_disk()),
+        ("Models and plans", check_models()),
+        ("Models and plans", check_plans(place, graphics)),
+        ("Settings", check_settings(place)),
     ]
-
-
-def count(groups: Iterable[Group], status: Status) -> int:
-    """Count the checks with this status."""
-    return sum(check.status == status for group in groups for check in group.checks)
-
-
-def _group(title: str, *parts: Iterable[Check]) -> Group:
-    return Group(title, tuple(check for part in parts for check in _guard(title, part)))
+    return [replace(check, group=title) for title, part in parts for check in _guard(title, part)]
 
 
 def _guard(title: str, checks: Iterable[Check]) -> Iterator[Check]:

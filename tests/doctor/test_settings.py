@@ -27,7 +27,6 @@ def settings(**environment):
         ("EDGE_MODEL", "squeezenet8", "ok", "squeezenet8"),
         ("EDGE_MODEL", "squeezenet9", "broken", "squeezenet9: no such model file or name"),
         ("EDGE_MODEL", "/no/such.onnx", "broken", "/no/such.onnx: no such file"),
-        ("EDGE_HOME", "/no/such", "broken", "/no/such: no such folder"),
         ("EDGE_HOME", "/", "ok", "/"),
         ("EDGE_MQTT_PASSWORD", "S3cret", "ok", "set, not shown"),
         ("EDGE_ENGIN", "openvino", "warning", "set, and nothing obeys it"),
