@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+PACKAGES = (
+    "numpy", "onnx", "onnxruntime", "openvino", "opencv-python", "pycuda", "scikit-image",
+    "tensorrt", "tensorrt-rtx-cu13",
+)  # fmt: skip
 _MODULES = {
     "p3448": "Nano",
     "p3668": "Xavier NX",
@@ -22,6 +28,21 @@ _MODULES = {
     "p3767-0005": "Orin Nano 8GB",
     "p3834": "AGX Thor",
 }
+JETPACKS = {
+    "39.2.0": "7.2", "39.0.0": "7.2EA", "38.4.0": "7.1", "38.2.x": "7.0", "36.5.0": "6.2.2",
+    "36.4.7": "6.2.1", "36.4.4": "6.2.1", "36.4.3": "6.2", "36.4.2": "6.1r1", "36.4.0": "6.1",
+    "36.3": "6.0", "36.2": "6.0DP", "35.6.4": "5.1.6", "35.6.3": "5.1.5", "35.6.2": "5.1.5",
+    "35.6.1": "5.1.5", "35.6.0": "5.1.4", "35.5.0": "5.1.3", "35.4.1": "5.1.2", "35.3.1": "5.1.1",
+    "35.2.1": "5.1", "35.1.0": "5.0.2", "34.1.1": "5.0.1DP", "32.7.6": "4.6.6", "32.7.1": "4.6.1",
+    "32.6.1": "4.6", "32.5.1": "4.5.1", "32.5": "4.5", "32.4.4": "4.4.1", "32.4.3": "4.4",
+    "32.3.1": "4.3", "32.1": "4.2", "28.4": "3.3.3", "28.2.1": "3.3", "28.2": "3.2", "28.1": "3.1",
+    "27.1": "3.0", "24.2": "2.3",
+}  # fmt: skip
+"""Release of L4T to JetPack; "38.2.x" is every 38.2, and a release that is not here is unknown.
+
+Source: NVIDIA's Jetson Linux archive, which names the JetPack of each release.
+"""
+
 _RELEASE = re.compile(r"#\s*R(\d+)\s*\(release\),\s*REVISION:\s*([\d.]+)")
 
 
@@ -71,6 +92,13 @@ class Board:
     soc: str
     l4t: str | None
 
+    @property
+    def jetpack(self) -> str | None:
+        """Which JetPack the release belongs to, "6.2.1"; None where that is not known."""
+        release = self.l4t or ""
+        names = (release, release.removesuffix(".0"), f"{release.rpartition('.')[0]}.x")
+        return next((JETPACKS[name] for name in names if name in JETPACKS), None)
+
 
 def parse_l4t_release(text: str) -> str | None:
     """Give "36.4.7" from the text of /etc/nv_tegra_release, None from any other text."""
@@ -101,3 +129,41 @@ def detect_board(root: SysRoot) -> Board | None:
         return None
     module, soc = found or ("unknown Jetson", "unknown")
     return Board(module, soc, release)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What something was measured or tested on.
+
+    Attributes:
+        board: the Jetson; None elsewhere.
+        cpu: its name, or the architecture where it tells none.
+        architecture: "aarch64".
+        system: the kernel's name and release.
+        versions: package to version; None where it is not installed by pip or tells none.
+    """
+
+    board: Board | None
+    cpu: str
+    architecture: str
+    system: str
+    versions: dict[str, str | None]
+
+
+def describe_machine(root: SysRoot) -> Machine:
+    """Tell what this machine is, without importing anything heavy."""
+    named = re.search(r"model name\s*:\s*(.+)", root.read_text("proc/cpuinfo") or "")
+    return Machine(
+        board=detect_board(root),
+        cpu=named[1] if named else platform.machine(),
+        architecture=platform.machine(),
+        system=f"{platform.system()} {platform.release()}",
+        versions={"python": platform.python_version(), **{n: _version(n) for n in PACKAGES}},
+    )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

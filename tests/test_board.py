@@ -9,7 +9,7 @@ from boards import BOARDS, make_board
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.board import SysRoot, detect_board, parse_compatible, parse_l4t_release
+from edge.board import Board, SysRoot, detect_board, parse_compatible, parse_l4t_release
 
 MODULES = {
     "tx1": "p2371-2180",
@@ -116,3 +116,19 @@ def test_root_gives_none_for_what_cannot_be_read(tmp_path):
     assert root.read_text("absent") is None
     assert root.read_text("folder") is None
     assert root.read_text("binary") == "\ufffd\ufffd text"
+
+
+def test_jetpack_of_each_release_is_that_of_the_table(shared_data):
+    with (shared_data / "jetson/l4t_jetpack.csv").open() as file:
+        for row in csv.DictReader(file):
+            release = row["l4t"].replace("x", "1")
+            assert Board("any", "any", release).jetpack == row["jetpack"]
+
+
+@pytest.mark.parametrize(
+    ("release", "jetpack"),
+    [("36.4.7", "6.2.1"), ("36.3.0", "6.0"), ("38.2.0", "7.0"), ("38.2.2", "7.0"),
+     ("36.4.99", None), ("32.7.3", None), ("38", None), (None, None)],
+)  # fmt: skip
+def test_jetpack_is_named_and_never_guessed(release, jetpack):
+    assert Board("any", "any", release).jetpack == jetpack

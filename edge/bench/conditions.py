@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import time
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import edge
-from edge.machine import describe_machine
+from edge.board import describe_machine
 from edge.schema import board_row
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 GOVERNOR = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
 GPU_DRIVER = "sys/module/nvidia/version"
-PACKAGES = "var/lib/dpkg/status"
 TICKS_A_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -92,13 +90,13 @@ def watched(root: SysRoot, read_board: ReadBoard) -> Iterator[Conditions]:
 
 
 def _fixed(root: SysRoot) -> Row:
-    machine = asdict(describe_machine(root))
+    machine = describe_machine(root)
     return {
         "started_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "edge": edge.__version__,
         "git_commit": _commit(Path(edge.__file__).parent.parent),
-        **machine,
-        "jetpack": _jetpack(root),
+        **asdict(machine),
+        "jetpack": machine.board.jetpack if machine.board else None,
         "cores": len(os.sched_getaffinity(0)),
         "governor": root.read_text(GOVERNOR),
         "gpu_driver": root.read_text(GPU_DRIVER),
@@ -116,13 +114,6 @@ def _commit(checkout: Path) -> str | None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return done.stdout.strip() or None
-
-
-def _jetpack(root: SysRoot) -> str | None:
-    """Give the version of JetPack's package; None where it is not installed, as it often is."""
-    found = re.search(r"^Package: nvidia-jetpack\n(?:.+\n)*?Version: (\S+)",
-                      root.read_text(PACKAGES) or "", re.MULTILINE)  # fmt: skip
-    return found[1] if found else None
 
 
 def _cpu_ticks(root: SysRoot) -> tuple[int, int, int] | None:

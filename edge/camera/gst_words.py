@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from edge.camera.launch import INSTALL
+from edge.camera.gst_tools import INSTALL
 from edge.camera.url import redact
 from edge.errors import CameraLostError, EdgeError, InputError, UnavailableError
 

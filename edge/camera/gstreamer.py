@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from edge.camera.base import SourceInfo
+from edge.camera.gst_tools import has_element
 from edge.camera.gst_words import Mend, explain, explain_loss, says_error
-from edge.camera.launch import Child, has_element
+from edge.camera.launch import Child
 from edge.camera.rawvideo import I420, parse_caps
 from edge.errors import CameraLostError, EdgeError, InputError, UnavailableError
 from edge.frame import Frame

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import shutil
 import signal
 import subprocess
 import threading
@@ -14,16 +13,11 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from edge.camera.gdp import PacketReader
+from edge.camera.gst_tools import INSTALL, LAUNCH, find_program
 from edge.errors import UnavailableError
 
 if TYPE_CHECKING:
     from edge.camera.gdp import Packet
-
-LAUNCH, INSPECT = "gst-launch-1.0", "gst-inspect-1.0"
-
-INSTALL = (
-    "Run: sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
-)
 
 PIPE_BYTES = 1 << 20
 """What a process may ask for without rights; the kernel's own 64 KiB wake us far more often."""
@@ -33,42 +27,6 @@ WORDS_BYTES = 1 << 16
 
 PATIENCE_S = ((signal.SIGINT, 0.7), (signal.SIGTERM, 0.5), (signal.SIGKILL, 0.5))
 """How it is asked to end, and how long each is waited for. On SIGINT it lets devices go."""
-
-SCAN_S = 60.0
-"""What the first look for an element may take: GStreamer then loads every plug-in once."""
-
-
-def has_element(name: str) -> bool:
-    """Tell whether GStreamer here has an element.
-
-    The first time on a machine this also makes GStreamer's list of plug-ins, which can take longer
-    than a picture may be waited for.
-
-    Raises:
-        UnavailableError: GStreamer's programs are not installed.
-    """
-    program = _find(INSPECT)
-    try:
-        done = subprocess.run(  # noqa: S603 # a fixed program and a name of ours
-            [program, "--exists", name],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=SCAN_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise UnavailableError(
-            f"{INSPECT}: gave no answer within {SCAN_S:.0f} s",
-            hint="A plug-in hangs; run it by hand, or delete ~/.cache/gstreamer-1.0",
-        ) from error
-    return done.returncode == 0
-
-
-def _find(program: str) -> str:
-    path = shutil.which(program)
-    if path is None:
-        raise UnavailableError(f"{program}: not installed", hint=INSTALL)
-    return path
 
 
 class Child:
@@ -88,7 +46,7 @@ class Child:
     """
 
     def __init__(self, pipeline: str) -> None:
-        program = _find(LAUNCH)
+        program = find_program(LAUNCH)
         self.came_ns = 0
         self._reader = PacketReader()
         self._words = bytearray()

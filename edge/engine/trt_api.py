@@ -24,6 +24,7 @@ Target = Literal["tensorrt", "tensorrt-rtx"]
 Precision = Literal["int8", "fp16", "fp32"]
 
 PACKAGES: dict[Target, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
+INSTALL_TENSORRT = "On a Jetson run: sudo apt install nvidia-jetpack, then ./install.sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def load_tensorrt(target: Target) -> Any:  # noqa: ANN401 - a module without typ
             raise MissingExtraError(package, extra="rtx") from error
         raise UnavailableError(
             "tensorrt: not on this machine",
-            hint="On a Jetson run: sudo apt install nvidia-jetpack, then ./install.sh",
+            hint=INSTALL_TENSORRT,
         ) from error
     except ImportError as error:
         raise UnavailableError(

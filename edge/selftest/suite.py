@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from edge import __version__
 from edge.assets import bundled
+from edge.board import Machine, describe_machine
 from edge.engine.base import AUTO, TENSORRT
 from edge.errors import InputError
-from edge.machine import Machine, describe_machine
 from edge.record import Unavailable
 from edge.selftest.check import Check, run_check
 from edge.selftest.engines import (

@@ -15,14 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STAT = "cpu  {user} 0 {system} {idle} 0 0 0 {steal} 0 0\ncpu0 1 2 3\n"
-DPKG = """\
-Package: nvidia-l4t-core
-Version: 36.4.3-2025
-
-Package: nvidia-jetpack
-Status: install ok installed
-Version: 6.2.1+b38
-"""
+RELEASE = "# R36 (release), REVISION: 4.3, GCID: 1, BOARD: generic\n"
 
 
 def write(root: Path, name: str, text: str) -> None:
@@ -56,12 +49,12 @@ def test_system_that_tells_no_ticks_is_not_a_quiet_one(tmp_path, text):
 
 
 def test_versions_and_clocks_are_told(tmp_path):
-    write(tmp_path, "var/lib/dpkg/status", DPKG)
+    write(tmp_path, "etc/nv_tegra_release", RELEASE)
     write(tmp_path, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "schedutil\n")
     write(tmp_path, "sys/module/nvidia/version", "580.1\n")
     row = watch(tmp_path).to_row()
     assert (row["jetpack"], row["governor"], row["gpu_driver"]) == (
-        "6.2.1+b38", "schedutil", "580.1",
+        "6.2", "schedutil", "580.1",
     )  # fmt: skip
     assert row["versions"]["numpy"]
     assert row["board_before"] == {"unavailable": "no board"}

@@ -14,7 +14,7 @@ from servers.mjpeg import MJPEGServer
 from servers.rtsp import RTSPServer, why_not
 
 from edge.camera.base import SOURCES, open_source
-from edge.camera.launch import has_element
+from edge.camera.gst_tools import has_element
 from edge.errors import UnavailableError
 from edge.frame import Jpeg, Planes
 from edge.image import to_pixels

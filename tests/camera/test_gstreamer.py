@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from packets import BUFFER, CAPS, CAPS_TEXT, make_packet
 from samples import make_picture
 
+from edge.camera.gst_tools import has_element
 from edge.camera.gst_words import MOST_LETTERS, explain, find_reason
 from edge.camera.gstreamer import (
     CSI_MENDS,
@@ -29,7 +30,7 @@ from edge.camera.gstreamer import (
     is_live,
     rtsp_recipe,
 )
-from edge.camera.launch import PATIENCE_S, has_element
+from edge.camera.launch import PATIENCE_S
 from edge.camera.url import SourceOptions, SourceURL, parse_source
 from edge.errors import CameraLostError, InputError, UnavailableError
 from edge.image import to_pixels
