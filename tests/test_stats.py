@@ -1,4 +1,4 @@
-"""Intervals hold what they promise: checked on data whose truth is known."""
+"""Intervals, divergence and calibration: values known from elsewhere, and what must always hold."""
 
 from __future__ import annotations
 
@@ -8,90 +8,142 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from edge.stats import (
-    bootstrap_half_width,
-    median_interval,
-    nearest_rank,
-    resampled_medians,
-    student_t,
+    Reliability,
+    RunningMean,
+    divergence_nats,
+    log_softmax,
+    wilson_interval,
 )
 
-finite = st.floats(-1e6, 1e6)
-
-
-@pytest.mark.parametrize("count", [6, 7, 15, 40, 301])
-@pytest.mark.parametrize("skewed", [False, True])
-def test_median_interval_covers_the_true_median(count, skewed):
-    """At least 95 %, whatever the distribution; a wide margin on top would be waste."""
-    rng = np.random.default_rng(count)
-    held = 0
-    for _ in range(1000):
-        values = rng.lognormal(0, 2, count) if skewed else rng.normal(1, 3, count)
-        low, high = median_interval(values)
-        held += low <= 1.0 <= high  # the median of both distributions
-    assert 935 <= held <= 995
-
-
-def test_median_interval_wants_six_values():
-    """Of five, even the least and the largest enclose the median in 93.75 % alone."""
-    assert median_interval(np.arange(5.0)) is None
-    assert median_interval(np.arange(6.0)) == (0.0, 5.0)
-
-
-def test_ranks_are_those_of_the_tables():
-    """Of 15 values the 4th and the 12th, of 50 the 18th and the 33rd, at 95 %."""
-    assert median_interval(np.arange(1.0, 16.0)) == (4.0, 12.0)
-    assert median_interval(np.arange(1.0, 51.0)) == (18.0, 33.0)
-
-
-@given(st.lists(finite, min_size=6, max_size=60), st.randoms())
-def test_median_interval_holds_the_median_and_takes_any_order(values, random):
-    low, high = median_interval(np.array(values))
-    assert low <= np.median(values) <= high
-    random.shuffle(values)
-    assert median_interval(np.array(values)) == (low, high)
-
-
-@given(st.lists(finite, min_size=1, max_size=50), st.floats(0.001, 1))
-def test_nearest_rank_is_a_value_that_the_share_is_not_above(values, share):
-    ordered = np.sort(values)
-    found = nearest_rank(ordered, share)
-    assert found in ordered
-    assert np.mean(ordered <= found) >= share - 1e-9
-    assert np.mean(ordered < found) < share
+COUNTS = st.integers(1, 100_000).flatmap(
+    lambda trials: st.tuples(st.integers(0, trials), st.just(trials))
+)
+SCORES = arrays(np.float32, 6, elements=st.floats(-30, 30, width=32))
+ANSWERS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60)
 
 
 @pytest.mark.parametrize(
-    ("freedom", "table"), [(3, 3.182), (4, 2.776), (8, 2.306), (30, 2.042), (10_000, 1.960)]
+    ("hits", "trials", "low", "high"),
+    [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
 )
-def test_student_t_is_that_of_the_tables(freedom, table):
-    assert student_t(freedom) == pytest.approx(table, rel=0.005)
+def test_wilson_interval_of_known_counts(hits, trials, low, high):
+    """Newcombe, Statistics in Medicine 17 (1998), table I, method 3."""
+    share = wilson_interval(hits, trials)
+    assert share.value == hits / trials
+    assert (share.low, share.high) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_bootstrap_covers_the_truth_of_values_that_hang_together():
-    """Ten clusters with an offset each: an interval that took values as independent would fail."""
-    rng = np.random.default_rng(5)
-    held = naive = 0
-    for _ in range(60):
-        clusters = [rng.normal(rng.normal(0, 1), 0.3, 8) for _ in range(10)]
-        every = np.concatenate(clusters)
-        half_width = bootstrap_half_width(resampled_medians(clusters, rng), len(clusters))
-        held += abs(np.median(every)) <= half_width
-        single = [np.array([value]) for value in every]
-        naive += abs(np.median(every)) <= bootstrap_half_width(
-            resampled_medians(single, rng), len(single)
-        )
-    assert held >= 54
-    assert naive < 48
+@given(counts=COUNTS)
+def test_wilson_interval_holds_its_share_and_mirrors_its_misses(counts):
+    hits, trials = counts
+    share, misses = wilson_interval(hits, trials), wilson_interval(trials - hits, trials)
+    assert 0 <= share.low <= share.value <= share.high <= 1
+    assert share.low < share.high
+    assert (misses.low, misses.high) == pytest.approx((1 - share.high, 1 - share.low), abs=1e-12)
 
 
-def test_clusters_may_be_of_different_size():
-    rng = np.random.default_rng(0)
-    medians = resampled_medians([np.array([1.0]), np.array([2.0, 3.0, 4.0])], rng)
-    assert np.isfinite(medians).all()
-    assert set(np.unique(medians)) >= {1.0, 3.0}
+@given(counts=COUNTS)
+def test_wilson_interval_gets_narrower_with_more_trials(counts):
+    hits, trials = counts
+    few, many = wilson_interval(hits, trials), wilson_interval(4 * hits, 4 * trials)
+    assert many.high - many.low < few.high - few.low
 
 
-def test_one_cluster_says_nothing():
-    assert bootstrap_half_width(np.zeros(10), 1) == math.inf
+def test_wilson_interval_covers_the_truth_in_about_95_of_100_cases():
+    """Summed over the binomial distribution itself, not sampled."""
+    trials = 200
+    for truth in (0.1, 0.5, 0.9):
+        covered = 0.0
+        for hits in range(trials + 1):
+            share = wilson_interval(hits, trials)
+            if share.low <= truth <= share.high:
+                covered += math.comb(trials, hits) * truth**hits * (1 - truth) ** (trials - hits)
+        assert covered == pytest.approx(0.95, abs=0.02)
+
+
+def test_divergence_of_a_known_pair():
+    wanted, given_ = np.log([0.5, 0.5]), np.log([0.25, 0.75])
+    assert divergence_nats(wanted, given_) == pytest.approx(0.5 * math.log(4 / 3))
+    back = 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
+    assert divergence_nats(given_, wanted) == pytest.approx(back)
+
+
+@given(one=SCORES, other=SCORES, shift=st.floats(-50, 50))
+def test_divergence_is_zero_of_itself_never_below_and_blind_to_a_shift(one, other, shift):
+    wanted, given_ = log_softmax(one), log_softmax(other)
+    assert divergence_nats(wanted, wanted) == 0
+    found = divergence_nats(wanted, given_)
+    assert found >= -1e-12
+    assert divergence_nats(wanted, log_softmax(other + shift)) == pytest.approx(found, abs=1e-3)
+
+
+@given(scores=SCORES)
+def test_log_softmax_gives_probabilities_that_sum_to_one(scores):
+    assert np.exp(log_softmax(scores)).sum() == pytest.approx(1)
+
+
+@given(values=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=50))
+def test_running_mean_is_that_of_the_kept_values(values):
+    running = RunningMean()
+    for value in values:
+        running.add(value)
+    found = running.estimate()
+    assert found is not None
+    half = 1.959964 * np.std(values, ddof=1) / math.sqrt(len(values))
+    assert found.value == pytest.approx(np.mean(values), abs=1e-9)
+    assert found.high - found.value == pytest.approx(half, rel=1e-5, abs=1e-6)
+
+
+def test_running_mean_of_nothing_and_of_one_value():
+    running = RunningMean()
+    assert running.estimate() is None
+    running.add(3.0)
+    found = running.estimate()
+    assert found is not None
+    assert (found.value, found.low, found.high) == (3.0, -math.inf, math.inf)
+
+
+def fill(answers, bins=10) -> Reliability:
+    reliability = Reliability(bins)
+    for p, is_right in answers:
+        reliability.add(p, is_right=is_right)
+    return reliability
+
+
+def test_calibration_error_of_known_answers():
+    """Bin 0.9 to 1: two answers at 0.95, one right. Bin 0.5 to 0.6: one at 0.6, right."""
+    found = fill([(0.95, True), (0.95, False), (0.6, True)])
+    assert found.error() == pytest.approx((2 * 0.45 + 0.4) / 3)
+    assert [(one.count, one.accuracy) for one in found.bins() if one.count] == [(1, 1.0), (2, 0.5)]
+    assert found.bins()[5].confidence == pytest.approx(0.6)  # the upper end belongs to its bin
+
+
+def test_calibration_error_is_zero_where_probabilities_are_right_and_one_where_all_is_wrong():
+    assert fill([(0.75, True)] * 3 + [(0.75, False)]).error() == pytest.approx(0)
+    assert fill([(1.0, False)] * 4).error() == 1
+    assert fill([]).error() == 0
+
+
+@given(answers=ANSWERS, bins=st.integers(1, 20))
+def test_calibration_counts_each_answer_once_whatever_their_order(answers, bins):
+    found = fill(answers, bins)
+    assert sum(one.count for one in found.bins()) == len(answers)
+    assert 0 <= found.error() <= 1
+    assert fill(answers[::-1], bins).error() == pytest.approx(found.error())
+    for one in found.bins():
+        if one.count:
+            assert one.low - 1e-9 <= one.confidence <= one.high + 1e-9
+
+
+@given(answers=ANSWERS)
+def test_calibration_error_is_never_below_the_distance_of_the_means(answers):
+    """Finer bins can only add to what one bin for all finds."""
+    assert fill(answers, 12).error() >= fill(answers, 1).error() - 1e-9
