@@ -94,7 +94,6 @@ def bounds_here(sweep: Sweep) -> dict[str, Bound]:
 
 def _make_case(sweep: Sweep, model: str, engine: str, threads: int | None, batch: int) -> Case:
     asked = Asked(model, engine, rebuild=False, root=sweep.root, aim=sweep.aim)
-    files = [("plan", asked.plan)] if asked.plan else [("model", resolve_model(model))]
     if threads is not None and asked.wants_gpu:
         raise InputError(
             f"{model}: --threads is for engines on the CPU", hint="Add --engine openvino"
@@ -110,9 +109,21 @@ def _make_case(sweep: Sweep, model: str, engine: str, threads: int | None, batch
         engine=engine,
         batch=batch,
         threads=threads,
-        files=tuple(files),
+        files=_files(asked),
         command=tuple(words) if threads is None else None,
     )
+
+
+def _files(asked: Asked) -> tuple[tuple[str, Path], ...]:
+    """Give what decides a case: the plan that was given, or the model and the plan kept of it."""
+    if asked.plan is not None:
+        return (("plan", asked.plan),)
+    model = ("model", resolve_model(asked.model))
+    if not asked.wants_gpu:
+        return (model,)
+    from edge.cli.plans import kept_plan
+
+    return (model, ("plan", kept_plan(find_model(asked))))
 
 
 @contextmanager
