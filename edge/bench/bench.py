@@ -67,8 +67,7 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
         request: what else.
 
     Raises:
-        EdgeError: none of the cases can be measured, an engine failed later on, or the source
-            gave nothing.
+        EdgeError: none of the cases can be measured, or an engine failed later on.
     """
     with PowerSampler(request.root) as power:
         _await_reading(power)
@@ -122,18 +121,18 @@ def _beside(result: CaseResult, request: Request) -> Row:
 def _run_camera_loop(
     result: CaseResult, open_sources: Callable[[], RoundRobin], options: Options
 ) -> Row:
-    """Give the summary of the whole loop, from the camera to the label."""
+    """Give the summary of the whole loop, from the camera to the label, or why there is none."""
     options.tell(f"{result.case.name}: camera loop")
     loop_options = LoopOptions(
         read_power=options.read_power,
         read_board=options.read_board,
         seconds=min(LOOP_S, options.seconds),
     )
-    with result.case.open() as (engine, contract), open_sources() as sources:
-        summary = run_loop(sources, engine, contract, [], loop_options)
-    if summary.lost is not None:
-        raise summary.lost
-    return summary_row(summary)
+    try:
+        with result.case.open() as (engine, contract), open_sources() as sources:
+            return summary_row(run_loop(sources, engine, contract, [], loop_options))
+    except EdgeError as error:  # what was measured before shall not be lost for it
+        return {"unavailable": str(error)}
 
 
 def _describe_gpu(measured: Measured) -> Row | None:

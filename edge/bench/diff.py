@@ -81,7 +81,10 @@ def _differences(before: Kept, after: Kept, common: list[str]) -> list[Differenc
             f"board {key}": kept.conditions.get("board_before", {}).get(key)
             for key in ("mode", "locked")
         }
-        found |= {f"sha256 of {name}": kept.hashes[name] for name in common}
+        found |= {
+            f"sha256 of {name}": {what: str(one)[:12] for what, one in kept.hashes[name].items()}
+            for name in common
+        }
         sides.append(dict(_flat("", found)))
     names = sorted(sides[0].keys() | sides[1].keys())
     return [

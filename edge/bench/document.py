@@ -94,7 +94,7 @@ class Report:
             "engine_latency": _rounded_all(asdict(engine_spread(result))),
             "network_latency": _rounded_all(asdict(network_spread(result))),
             **_rounded_all(asdict(cost(result))),
-            "bound_ms": None if bound is None else _rounded(bound.total_ms),
+            "bound": None if bound is None else _bound_row(bound),
             "warm_ups": [_rounded_all(asdict(warm_up)) for warm_up in result.warm_ups],
             "start": _or_reason(result.start),
             "layers": (
@@ -109,6 +109,30 @@ class Report:
 def to_json(report: Report) -> str:
     """Give the file's text."""
     return json.dumps(report.to_row(), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def bounds_to_json(bounds: Mapping[str, Bound]) -> str:
+    """Give how soon a board could be done, by the model's name, layer by layer."""
+    row = {
+        "version": BENCH_VERSION,
+        "kind": "bounds",
+        "bounds": [
+            {
+                "model": name,
+                **_bound_row(bound),
+                "layers": [
+                    {
+                        **asdict(layer.work),
+                        "arithmetic_ms": layer.arithmetic_ms,
+                        "memory_ms": layer.memory_ms,
+                    }
+                    for layer in bound.layers
+                ],
+            }
+            for name, bound in bounds.items()
+        ],
+    }
+    return json.dumps(row, ensure_ascii=False, indent=1) + "\n"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -168,6 +192,16 @@ def _head(case: Case) -> Row:
 
 def _refused_row(refused: Refused) -> Row:
     return {**_head(refused.case), "unavailable": refused.reason}
+
+
+def _bound_row(bound: Bound) -> Row:
+    return {
+        "board": bound.limits.board,
+        "precision": bound.precision,
+        "source": bound.limits.source,
+        "arithmetic_ms": bound.arithmetic_ms,
+        "total_ms": bound.total_ms,
+    }
 
 
 def _round_row(one: Round) -> Row:

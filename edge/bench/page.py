@@ -231,6 +231,9 @@ def _bound_row(result: CaseResult, bound: Bound) -> list[str]:
 def _add_loop(page: Page, report: Report) -> None:
     for name, row in report.loop.items():
         page.add_heading(f"Whole loop: {name}")
+        if "unavailable" in row:
+            page.add_text(row["unavailable"])
+            continue
         page.add_text(
             f"{row['sources'][0]['name']}: {row['frames']} frames, {row['fps']:.1f} fps,"
             f" {row['dropped']} dropped."

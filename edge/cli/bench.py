@@ -143,12 +143,12 @@ def measure(
     from edge.cli.bench_cases import Sweep, bounds_here, layer_openers, list_cases
     from edge.files import check_target, check_target_folder
 
-    models = models or (DEFAULT_MODEL,)
-    if predicted is not None:
-        _predict(models, predicted)
-        return
+    models = tuple(dict.fromkeys(models or (DEFAULT_MODEL,)))
     if json_file not in {None, STDOUT}:
         check_target(Path(str(json_file)))
+    if predicted is not None:
+        _predict(models, predicted, json_file)
+        return
     if report_folder is not None:
         check_target_folder(report_folder)
     sweep = Sweep(
@@ -187,16 +187,12 @@ def _measure(cases: list[Case], request: Request, outputs: _Outputs) -> None:
     from edge.bench.bench import bench as run_bench
     from edge.bench.document import to_json
     from edge.cli.bench_text import print_ratios, print_report
-    from edge.files import write_atomic
 
     report = run_bench(cases, request)
     print_report(report, outputs.text)
     if outputs.compares:
         print_ratios(report.measured, outputs.text)
-    if outputs.json_file == STDOUT:
-        click.echo(to_json(report), nl=False)
-    elif outputs.json_file is not None:
-        write_atomic(Path(outputs.json_file), to_json(report).encode())
+    _keep(to_json(report), outputs.json_file)
     if outputs.folder is not None:
         from edge.bench.page import make_page
 
@@ -204,7 +200,17 @@ def _measure(cases: list[Case], request: Request, outputs: _Outputs) -> None:
         click.echo(f"{page}: the report", file=outputs.text)
 
 
-def _predict(models: tuple[str, ...], board: str) -> None:
+def _keep(text: str, file: str | None) -> None:
+    from edge.files import write_atomic
+
+    if file == STDOUT:
+        click.echo(text, nl=False)
+    elif file is not None:
+        write_atomic(Path(file), text.encode())
+
+
+def _predict(models: tuple[str, ...], board: str, json_file: str | None) -> None:
+    from edge.bench.document import bounds_to_json
     from edge.bench.limits import find_limits
     from edge.bench.roofline import bound
     from edge.cli.bench_text import print_bound
@@ -212,9 +218,10 @@ def _predict(models: tuple[str, ...], board: str) -> None:
     from edge.model.zoo import resolve_model
 
     limits = find_limits(board)
-    for name in models:
-        model = load_model(resolve_model(name))
-        print_bound(model.contract.name, bound(model, limits), sys.stdout)
+    bounds = {name: bound(load_model(resolve_model(name)), limits) for name in models}
+    for name, found in bounds.items():
+        print_bound(name, found, sys.stderr if json_file == STDOUT else sys.stdout)
+    _keep(bounds_to_json(bounds), json_file)
 
 
 def _source_opener(source: str | None) -> Callable[[], RoundRobin] | None:

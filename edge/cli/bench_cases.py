@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.bench.case import Case
-from edge.cli.asked import Asked, find_model
+from edge.cli.asked import PLAN_SUFFIXES, Asked, find_model
 from edge.cli.engine import open_asked
 from edge.engine.base import AUTO, Tuning, open_engine
 from edge.errors import InputError
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from edge.board import SysRoot
     from edge.engine.base import Aim, Engine
     from edge.model.contract import Contract
+
+FILE_SUFFIXES = (".onnx", *PLAN_SUFFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def layer_openers(sweep: Sweep) -> dict[str, Opener]:
             else partial(_open_tuned, asked, Tuning(threads, times_layers=True))
         )
         for batch in sweep.batches:
-            openers[_name(model, engine, threads, batch)] = opener
+            openers[_name(sweep, model, engine, threads, batch)] = opener
     return openers
 
 
@@ -88,7 +90,7 @@ def bounds_here(sweep: Sweep) -> dict[str, Bound]:
         if limits is None or not asked.wants_gpu:
             continue
         found = bound(find_model(asked), limits)
-        bounds |= {_name(model, engine, None, batch): found for batch in sweep.batches}
+        bounds |= {_name(sweep, model, engine, None, batch): found for batch in sweep.batches}
     return bounds
 
 
@@ -103,7 +105,7 @@ def _make_case(sweep: Sweep, model: str, engine: str, threads: int | None, batch
     if sweep.aim == "throughput":
         words.append("--throughput")
     return Case(
-        name=_name(model, engine, threads, batch),
+        name=_name(sweep, model, engine, threads, batch),
         model=model,
         open=partial(open_asked, asked) if threads is None else tuned,
         engine=engine,
@@ -133,9 +135,14 @@ def _open_tuned(asked: Asked, tuning: Tuning) -> Iterator[tuple[Engine, Contract
         yield engine, model.contract
 
 
-def _name(model: str, engine: str, threads: int | None, batch: int) -> str:
-    """Name a case by what was asked for, so that another run's is named the same."""
-    words = [Path(model).stem if "/" in model or "." in model else model]
+def _name(sweep: Sweep, model: str, engine: str, threads: int | None, batch: int) -> str:
+    """Name a case by what was asked for, so that another run's is named the same.
+
+    A file is named without its folder, unless another one is named like it.
+    """
+    short = Path(model).stem if Path(model).suffix in FILE_SUFFIXES else model
+    alike = [other for other in sweep.models if Path(other).stem == short or other == short]
+    words = [short if len(alike) == 1 else model]
     if engine != AUTO:
         words.append(engine)
     if threads is not None:

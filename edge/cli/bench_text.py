@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from edge.bench.ratio import Ratio
     from edge.bench.roofline import Bound
 
+    Row = dict[str, Any]
+
 LAYERS_SHOWN = 10
 
 
@@ -41,7 +43,7 @@ def print_report(report: Report, text: TextIO) -> None:
             _say(console, line, indent="  ")
     for name, row in report.loop.items():
         _say(console, f"{name}: whole loop")
-        _say(console, _loop_line(row), indent="  ")
+        _say(console, row.get("unavailable") or _loop_line(row), indent="  ")
     conditions = report.conditions
     _say(console, f"stable warm-up: {ABOUT_WARM_UP}.")
     _say(console, _machine_line(conditions.fixed))
@@ -203,10 +205,8 @@ def _layer_lines(result: CaseResult) -> Iterator[str]:
         yield f"  {layer.took_ns / 1e6:8.3f} ms {share:5.1%}  {layer.name} ({layer.kind})"
 
 
-def _loop_line(row: dict[str, object]) -> str:
+def _loop_line(row: Row) -> str:
     stages = row["stages"]
-    if not isinstance(stages, dict):
-        return "no stages"
     times = ", ".join(
         f"{name} {stages[name]['p50_ms']:.2f}/{stages[name]['p99_ms']:.2f}" for name in stages
     )
@@ -214,9 +214,8 @@ def _loop_line(row: dict[str, object]) -> str:
     return f"{counts}; p50/p99 ms: {times}"
 
 
-def _machine_line(fixed: dict[str, object]) -> str:
-    board = fixed["board"]
-    name = board["module"] if isinstance(board, dict) else fixed["cpu"]
+def _machine_line(fixed: Row) -> str:
+    name = fixed["board"]["module"] if fixed["board"] else fixed["cpu"]
     return f"on {name}, {fixed['cores']} cores, {fixed['system']}, edge {fixed['edge']}" + (
         f" ({fixed['git_commit']})" if fixed["git_commit"] else ""
     )

@@ -13,6 +13,8 @@ from samples import ROOT
 
 from edge.bench.case import Refused
 from edge.bench.document import read_kept, to_json
+from edge.bench.limits import find_limits
+from edge.bench.roofline import bound
 from edge.errors import InputError
 from edge.record import Unavailable
 
@@ -31,10 +33,12 @@ def strict(schema):
     return found
 
 
-def test_every_field_is_described_and_every_described_one_is_there(tmp_path):
+def test_every_field_is_described_and_every_described_one_is_there(tmp_path, small_model):
+    limits = find_limits("orin-nano")
     bare = make_result("bare", start=Unavailable("no words"), layers=Unavailable("not asked for"))
     refused = Refused(make_result("refused").case, "no GPU")
-    report = make_report(tmp_path, make_result(), bare, refused)
+    report = make_report(tmp_path, make_result(), bare, refused,
+                         bounds={"bare": bound(small_model, limits)})  # fmt: skip
     jsonschema.validate(json.loads(to_json(report)), strict(SCHEMA))
 
 

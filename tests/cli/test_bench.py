@@ -81,6 +81,25 @@ def test_start_and_loop_are_measured_apart(edge, model, picture_folder):
     assert "small null: whole loop" in done.stderr
 
 
+def test_files_of_one_name_are_told_apart(edge, model, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / model).write_bytes((tmp_path / model).read_bytes())
+    done = edge("bench", "a/small.onnx", "b/small.onnx", "a/small.onnx", "--engine", "null",
+                "--json", "-", *QUICK)  # fmt: skip
+    names = [case["name"] for case in json.loads(done.stdout)["cases"]]
+    assert names == ["a/small.onnx null", "b/small.onnx null"]
+
+
+def test_source_that_fails_leaves_what_was_measured(edge, model):
+    done = edge("bench", model, "--engine", "null", "--source", "nowhere.mp4", "--json", "-",
+                *QUICK)  # fmt: skip
+    row = json.loads(done.stdout)
+    assert row["loop"]["small null"]["unavailable"].startswith("nowhere.mp4: no such file")
+    assert row["cases"][0]["rounds"]
+    assert "nowhere.mp4: no such file" in done.stderr
+
+
 def test_prediction_is_called_a_bound(edge, model):
     done = edge("bench", "--predict", "orin-nano", "squeezenet8-int8")
     assert (done.returncode, done.stderr) == (0, "")
@@ -88,6 +107,9 @@ def test_prediction_is_called_a_bound(edge, model):
     assert "published, unverified" in " ".join(done.stdout.split())
     assert "fire9/expand3x3" in done.stdout
     assert "130 MMAC" in done.stdout
+    (one,) = json.loads(edge("bench", "--predict", "orin-nano", "--json", "-").stdout)["bounds"]
+    assert (one["board"], one["precision"]) == ("Orin Nano 8GB", "int8")
+    assert sum(layer["macs"] for layer in one["layers"]) == 129_553_088
     wrong = edge("bench", model, "--predict", "toaster")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("edge: toaster: no such board. Use one of: nano,")
