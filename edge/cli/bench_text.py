@@ -99,7 +99,7 @@ def print_bound(name: str, bound: Bound, text: TextIO) -> None:
 def print_diff(found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, text: TextIO) -> None:
     """Print the verdict on each case, and what else is not the same."""
     console = _console(text)
-    table = _table("Case", ("before ms", "after ms", "change", "95 % interval", "seen from"))
+    table = _table("Case", ("before ms", "after ms", "change", "95 % interval", "seen from", "at"))
     table.add_column("verdict")
     for name, ratio in found.ratios.items():
         table.add_row(name, *_diff_figures(name, ratio, kept), ratio.verdict)
@@ -107,8 +107,9 @@ def print_diff(found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, te
     _say(
         console,
         "change: without what the machine's own speed explains. seen from: a change of that size"
-        f" would be seen four times in five. Runs may differ by {BETWEEN_RUNS:.0%} by chance of"
-        " their start alone, which the interval holds.",
+        " would be seen four times in five. at: p50 is of the rounds' medians; a lower percentile"
+        " stands in where other programs made them too noisy. Runs may differ by"
+        f" {BETWEEN_RUNS:.0%} by chance of their start alone, which the interval holds.",
     )
     blind = found.blind(fail_over) if fail_over is not None else ()
     if blind:
@@ -236,6 +237,7 @@ def _diff_figures(name: str, ratio: Ratio, kept: tuple[Kept, Kept]) -> Sequence[
         f"{ratio.ratio - 1:+.1%}",
         f"{ratio.low - 1:+.1%} to {ratio.high - 1:+.1%}" if known else "?",
         f"{ratio.detectable:.1%}" if known else "?",
+        f"p{100 * ratio.quantile:.0f}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,35 @@ def test_detectable_change_is_seen_most_of_the_time():
         ratios.append(promised)
     assert seen >= 75
     assert np.median(ratios) < 0.15
+
+
+def with_busy_rounds(rounds, seed):
+    """Let other programs take the processor away in the upper half of many rounds."""
+    rng = np.random.default_rng(seed)
+    hurt = []
+    for one in rounds:
+        latencies_ns = np.sort(one.latencies_ns)
+        upper = slice(int(len(latencies_ns) * rng.uniform(0.3, 0.9)), None)
+        latencies_ns[upper] = latencies_ns[upper] * rng.uniform(1, 8)
+        hurt.append(replace(one, latencies_ns=latencies_ns))
+    return hurt
+
+
+def test_lower_quantile_stands_in_where_other_programs_hurt_the_medians():
+    seen = 0
+    for seed in SEEDS:
+        before = with_busy_rounds(make_rounds(seed), seed)
+        same = ratio_of_runs(before, with_busy_rounds(make_rounds(seed + 1000), seed + 1))
+        slow = ratio_of_runs(before, with_busy_rounds(make_rounds(seed + 2000, ms=1.1), seed + 2))
+        assert same.verdict == "no change", seed
+        assert same.quantile < 0.5
+        seen += slow.verdict == "slower"
+    assert seen >= len(SEEDS) * 0.9
+
+
+def test_median_stands_where_it_is_known_well():
+    noise = Noise(part=0.002, round=0.002)
+    assert ratio_of_runs(make_rounds(1, noise=noise), make_rounds(2, noise=noise)).quantile == 0.5
 
 
 @pytest.mark.parametrize("parts", [1, 2])
