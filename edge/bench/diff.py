@@ -58,8 +58,12 @@ class Diff:
         )
 
     def blind(self, share: float) -> tuple[str, ...]:
-        """Name the cases in which a change of a share could have gone unseen."""
-        return tuple(n for n, ratio in self.ratios.items() if ratio.detectable > share)
+        """Name the cases in which a slowdown of a share could have gone unseen, and none was seen."""
+        return tuple(
+            name
+            for name, ratio in self.ratios.items()
+            if ratio.detectable > share and ratio.verdict != "slower"
+        )
 
 
 def diff(before: Kept, after: Kept) -> Diff:

@@ -205,8 +205,8 @@ def _add_bounds(page: Page, report: Report) -> None:
         return
     page.add_heading("Lower bound")
     page.add_text(
-        "How soon this board could be done at all, by its published limits: no prediction, and"
-        " nothing gets below it."
+        "How soon this board could be done at all, by its published limits; no prediction. Nothing"
+        " beats the arithmetic; the bound with the memory holds where no cache keeps a tensor."
     )
     rows = [
         _bound_row(one, report.bounds[one.case.name])

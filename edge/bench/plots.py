@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     OverTime = Sequence[tuple[str, Values, Values, Values]]
 
 BINS = 80
+HEAT, POWER = "°C", "W"
 
 
 def draw_spread(spreads: Sequence[tuple[str, Values]]) -> Draw:
@@ -52,7 +53,7 @@ def draw_over_time(
         heat: seconds and °C of the hottest zone; below it, where there are any.
         power: seconds and W, likewise.
     """
-    beside = [(pairs, label) for pairs, label in ((heat, "°C"), (power, "W")) if pairs]
+    beside = [(pairs, label) for pairs, label in ((heat, HEAT), (power, POWER)) if pairs]
 
     def draw(figure: Figure, colors: Colors) -> None:
         ratios = [3, *[1] * len(beside)]
@@ -68,7 +69,9 @@ def draw_over_time(
             at_s, values = zip(*sorted(pairs), strict=True)
             axes.plot(at_s, values, color=colors.quiet)
             axes.ticklabel_format(axis="y", useOffset=False)
-            axes.set(ylabel=label, ylim=(0, 1.1 * max(values)))
+            axes.set_ylabel(label)
+            if label == POWER:
+                axes.set_ylim(0, 1.1 * max(values))
         rows[-1].set_xlabel("s since the start")
         every = np.concatenate([np.concatenate([one[2], one[3]]) for one in cases])
         _name_milliseconds(rows[0], float(every.min()), float(every.max()), along="y")
@@ -86,8 +89,8 @@ def draw_throughput(points: Sequence[tuple[str, float, float, int]]) -> Draw:
             axes.plot([latency_ms], [fps], "o", label=name)
             axes.annotate(str(batch), (latency_ms, fps), xytext=(5, 5), textcoords="offset points")
         axes.set(xlabel="median latency, ms", ylabel="pictures a second")
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
+        axes.set_xlim(0, 1.1 * max(latency_ms for _, latency_ms, _, _ in points))
+        axes.set_ylim(0, 1.15 * max(fps for _, _, fps, _ in points))
         figure.legend(loc="outside upper left", ncols=2)
 
     return draw
@@ -121,7 +124,7 @@ def _name_milliseconds(axes: object, low: float, high: float, along: str = "x") 
     """Mark a logarithmic axis with plain numbers: matplotlib names powers of ten alone."""
     wanted = [base * 10.0**power for power in range(-4, 6) for base in (1, 2, 5)]
     marks = [mark for mark in wanted if low * 0.95 <= mark <= high * 1.05]
-    if len(marks) < 2:  # all lies close together
+    if len(marks) < 3:  # all lies close together
         marks = [float(f"{mark:.2g}") for mark in np.linspace(low, high, 4)]
     names = [f"{mark:g}" for mark in marks]
     getattr(axes, f"set_{along}ticks")(marks, names)

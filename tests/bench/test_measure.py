@@ -56,10 +56,10 @@ def test_cases_take_turns_and_each_begins_as_often(small_model):
 
 
 def test_it_ends_when_the_goal_is_reached(small_model):
-    goal = Options(seconds=4.0, precision_goal=10.0)  # any interval is narrow enough
+    goal = Options(seconds=6.0, precision_goal=10.0)  # any interval is narrow enough
     (result,) = measure([make_case("a", Openings(small_model))], goal).results
     assert result.goal_reached
-    assert len(result.rounds) == PARTS * ROUNDS_A_PART
+    assert len(result.rounds) <= PARTS * ROUNDS_A_PART  # the time would do for twice as many
 
 
 def test_it_ends_when_the_time_is_over(small_model):
@@ -80,7 +80,9 @@ def test_latency_is_that_of_the_engine_and_nothing_is_dropped(small_model):
     assert spread.count == sum(len(one.latencies_ns) for one in result.rounds)
     assert spread.max_ms == max(one.latencies_ns.max() for one in result.rounds) / 1e6
     assert spread.min_ms <= spread.p50_ms <= spread.p90_ms <= spread.p99_ms <= spread.max_ms
-    assert cost(result).fps == pytest.approx(1000 / spread.mean_ms, rel=0.2)
+    wall_s = sum(one.wall_s for one in result.rounds)
+    assert cost(result).fps == pytest.approx(spread.count / wall_s)
+    assert cost(result).fps < 1000 / 3
 
 
 def test_interval_of_the_median_is_made_of_rounds(small_model):

@@ -28,7 +28,7 @@ def test_page_holds_every_case_and_its_pictures(tmp_path, small_model):
     file = make_page(report).write(tmp_path / "report")
     text = file.read_text()
     for words in ("a &lt;fast&gt; one", "another", "absent: gpu: not here", "machine: busy",
-                  "published, unverified", "no prediction"):  # fmt: skip
+                  "published, unverified", "no prediction. Nothing"):  # fmt: skip
         assert words in text
     assert {path.name for path in file.parent.glob("*.png")} == {
         "latency.png", "over-time.png", "throughput.png", "energy.png", "layers-1.png",
