@@ -58,7 +58,7 @@ class Diff:
         )
 
     def blind(self, share: float) -> tuple[str, ...]:
-        """Name the cases in which a slowdown of a share could have gone unseen, and none was seen."""
+        """Name the cases in which a slowdown of a share may have gone unseen."""
         return tuple(
             name
             for name, ratio in self.ratios.items()
