@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.bench.conditions import _commit, watched
+from edge.bench.conditions import TICKS_A_S, _commit, watched
 from edge.board import SysRoot
 from edge.record import Unavailable
 
@@ -38,6 +39,19 @@ def test_time_of_others_is_what_is_left_of_the_system(tmp_path):
     conditions = watch(tmp_path, then=much_later)
     assert conditions.others_cores > 100
     assert conditions.steal_share == pytest.approx(10**6 / (10**7 - 100 + 10**6))
+
+
+def test_own_time_is_not_that_of_others(tmp_path):
+    write(tmp_path, "proc/stat", STAT.format(user=0, system=0, idle=0, steal=0))
+
+    def work():
+        until_s = time.process_time() + 0.3
+        while time.process_time() < until_s:
+            pass
+        ticks = int(0.3 * TICKS_A_S)
+        write(tmp_path, "proc/stat", STAT.format(user=ticks, system=0, idle=9, steal=0))
+
+    assert watch(tmp_path, then=work).others_cores == 0
 
 
 @pytest.mark.parametrize("text", [None, "", "cpu 1 2", "cpu a b c d e f g h", "intr 1"])

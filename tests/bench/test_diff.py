@@ -43,6 +43,13 @@ def test_regression_has_to_be_sure_and_large():
     assert found.ratios["not"].verdict == "faster"
 
 
+def test_large_change_that_is_not_sure_is_no_regression():
+    found = diff(keep({"a": make_rounds(1, parts=2)}), keep({"a": make_rounds(2, ms=2.0)}))
+    assert found.ratios["a"].ratio > 1.9
+    assert found.regressions(0.05) == ()
+    assert found.blind(0.05) == ("a",)
+
+
 def test_change_that_could_go_unseen_is_named():
     found = diff(keep({"a": make_rounds(1)}), keep({"a": make_rounds(2)}))
     seen_from = found.ratios["a"].detectable
