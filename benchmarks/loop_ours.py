@@ -1,9 +1,10 @@
 """Our own loop over a clip, through the public interface, with the peers' meter as its sink.
 
-    python benchmarks/loop_ours.py latency|throughput|null MODEL.onnx CLIP
+    python benchmarks/loop_ours.py [tensorrt-]latency|[tensorrt-]throughput|null MODEL.onnx CLIP
 
-`null` needs no clip: ready pictures of the network's size go through a null engine, so that only
-the loop itself is measured. Prints one JSON line, see `loop_meter.py`. Run by `loop.py`.
+With `tensorrt-` the network runs on the GPU, whose plan is built where there is none. `null` needs
+no clip: ready pictures of the network's size go through a null engine, so that only the loop itself
+is measured. Prints one JSON line, see `loop_meter.py`. Run by `loop.py`.
 """
 
 from __future__ import annotations
@@ -23,15 +24,16 @@ from edge.board import SysRoot
 from edge.camera.base import SourceInfo, open_source
 from edge.camera.capture import Capture
 from edge.camera.round_robin import RoundRobin
-from edge.engine.base import open_engine
+from edge.cli.asked import Asked
+from edge.cli.engine import open_asked
+from edge.engine.base import TENSORRT, open_engine
 from edge.frame import Frame
 from edge.loop import LoopOptions, run_loop
-from edge.model.onnx_file import load_model
 from edge.telemetry.power import PowerSampler
 
 if TYPE_CHECKING:
     from edge.camera.base import Source
-    from edge.engine.base import Engine
+    from edge.engine.base import Aim, Engine
     from edge.model.contract import Contract
     from edge.record import FrameRecord, Snapshot
 
@@ -93,17 +95,22 @@ def measure(source: Source, engine: Engine, contract: Contract, meter: Meter) ->
 def main() -> None:
     """Read the command line, run the loop and print what it told."""
     mode, file, clip = sys.argv[1:]
-    model = load_model(Path(file))
     meter = Meter()
     with ExitStack() as stack:
         if mode == "null":
+            from edge.model.onnx_file import load_model
+
+            model = load_model(Path(file))
+            contract = model.contract
             engine = stack.enter_context(open_engine("null", model))
-            source: Source = ReadySource(*model.contract.input_hw)
+            source: Source = ReadySource(*contract.input_hw)
         else:
-            aim = "throughput" if mode == "throughput" else "latency"
-            engine = stack.enter_context(open_engine("openvino", model, aim))
+            aim: Aim = "throughput" if mode.endswith("throughput") else "latency"
+            name = TENSORRT if mode.startswith(TENSORRT) else "openvino"
+            asked = Asked(file, name, rebuild=False, root=SysRoot(Path("/")), aim=aim)
+            engine, contract = stack.enter_context(open_asked(asked))
             source = stack.enter_context(open_source(clip))
-        measure(source, engine, model.contract, meter)
+        measure(source, engine, contract, meter)
     meter.tell(f"edge {__version__}")
 
 

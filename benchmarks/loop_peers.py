@@ -3,9 +3,9 @@
     python benchmarks/loop_peers.py LOOP NETWORK CLIP TASK.json
 
 TASK.json holds what the network wants: `input_hw`, `box` (y, x, height, width in the clip's
-pixels), `mean`, `std` and `swaps_channels`. Every loop cuts the box, which is a view and costs
-nothing, and resizes only that, so that all see the same part of a frame and none resizes more than
-it must. Prints one JSON line, see `loop_meter.py`. Run by `loop.py`; imports nothing of edge.
+pixels), `mean`, `std`, `swaps_channels` and `views`. Every loop cuts the box, which is a view and
+costs nothing, and resizes only that, so that all see the same part of a frame and none resizes more
+than it must. Prints one JSON line, see `loop_meter.py`. Run by `loop.py`; imports nothing of edge.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Task:
         mean: to subtract, in the network's order of channels.
         std: to divide by, likewise.
         swaps_channels: the network wants RGB.
+        views: file of what the network sees of a few frames, uint8 (N, H, W, 3) BGR.
     """
 
     network: str
@@ -53,6 +54,7 @@ class Task:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     swaps_channels: bool
+    views: str
 
     def cut(self, frame: Pixels) -> Pixels:
         """Give the part of a frame to look at, in its own memory."""
@@ -210,6 +212,32 @@ def run_litert(task: Task, meter: Meter) -> str:
     return f"ai-edge-litert {version('ai-edge-litert')}"
 
 
+def run_ncnn(task: Task, meter: Meter) -> str:
+    """Run ncnn: read, from_pixels_roi_resize, normalise, extract (its example `squeezenet`)."""
+    import ncnn
+
+    net = ncnn.Net()
+    net.load_param(task.network)
+    net.load_model(task.network.removesuffix(".param") + ".bin")
+    kinds = ncnn.Mat.PixelType
+    kind = kinds.PIXEL_BGR2RGB if task.swaps_channels else kinds.PIXEL_BGR
+    y, x, height, width = task.box
+    norm = [1 / value for value in task.std]
+
+    def classify(frame: Pixels) -> int:
+        full, size = (frame.shape[1], frame.shape[0]), task.input_hw[::-1]
+        view = ncnn.Mat.from_pixels_roi_resize(frame, kind, *full, x, y, width, height, *size)
+        view.substract_mean_normalize(list(task.mean), norm)
+        with net.create_extractor() as extractor:
+            extractor.input("in0", view)
+            return int(np.argmax(np.array(extractor.extract("out0")[1])))
+
+    classify(np.zeros((y + height, x + width, 3), np.uint8))
+    for taken_ns, frame in read(task, meter):
+        meter.label(taken_ns, classify(frame))
+    return f"ncnn {ncnn.__version__}"
+
+
 def decode_opencv(task: Task, meter: Meter) -> str:
     """Read every frame with OpenCV and do nothing with it."""
     for taken_ns, _ in read(task, meter):
@@ -272,6 +300,7 @@ LOOPS: dict[str, Callable[[Task, Meter], str]] = {
     "openvino-prepost": run_openvino_prepost,
     "openvino-async": run_openvino_async,
     "litert": run_litert,
+    "ncnn": run_ncnn,
     "decode-opencv": decode_opencv,
     "decode-pyav": decode_pyav,
     "engine-1-thread": lambda task, meter: engine_alone(

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING
 
 import cv2
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from edge.model.contract import Contract
 
 HERE = Path(__file__).resolve().parent
-PATIENCE_S = 300
+PATIENCE_S = 1200
+"""Some build their network for the GPU first."""
 
 WITHOUT_TRIMMING = {
     "MALLOC_TRIM_THRESHOLD_": "1000000000",
@@ -37,8 +40,14 @@ REQUIREMENTS = {
     "litert": [
         "ai-edge-litert>=2,<3", "onnx>=1.17,<2", "onnxruntime>=1.22,<2", "opencv-python>=4.12,<6",
     ],
+    # Without what they ask for: pnnx's program needs no PyTorch, ncnn's module no model zoo.
+    "ncnn": ["--no-deps", "ncnn>=1.0.20250503,<2", "pnnx>=20250403", "numpy>=1.26,<3",
+             "opencv-python>=4.12,<6"],
 }  # fmt: skip
 TFLITE = "tflite"
+NCNN = "ncnn"
+
+TENSORRT_BIN = "/usr/src/tensorrt/bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +58,11 @@ class Loop:
         name: as `--only` takes it.
         title: its row.
         words: the program and its mode.
-        form: of the network, see `loop_networks.write_networks`; or `TFLITE`.
+        form: of the network, see `loop_networks.write_networks`; or `TFLITE` or `NCNN`.
         variables: added to the environment.
         tool: whose environment of its own it runs in, a key of `REQUIREMENTS`; None is ours.
         is_documented: as the library's documentation has it, without anything around it.
+        needs: module or program of this machine that no environment of its own can hold.
     """
 
     name: str
@@ -62,6 +72,18 @@ class Loop:
     variables: Mapping[str, str] = field(default_factory=dict)
     tool: str | None = None
     is_documented: bool = True
+    needs: str | None = None
+
+    def absence(self) -> str | None:
+        """Say what this machine lacks for the loop; None where nothing."""
+        if self.needs is None or find_spec(self.needs) or find_program(self.needs):
+            return None
+        return f"{self.needs} is not installed"
+
+
+def find_program(name: str) -> str | None:
+    """Find a program, also where JetPack puts TensorRT's."""
+    return which(name, path=os.pathsep.join([os.environ.get("PATH", ""), TENSORRT_BIN]))
 
 
 def _peer(mode: str, title: str, form: str, **more: str) -> Loop:
@@ -72,24 +94,42 @@ def _ours(mode: str) -> Loop:
     return Loop(f"ours-{mode}", f"**edge, {mode}**", ("loop_ours.py", mode), "file")
 
 
+def _ours_on_gpu(mode: str) -> Loop:
+    name, words = f"ours-tensorrt-{mode}", ("loop_ours.py", f"tensorrt-{mode}")
+    return Loop(name, f"**edge on TensorRT, {mode}**", words, "file", needs="tensorrt")
+
+
+def _on_jetson(name: str, title: str, form: str, needs: str) -> Loop:
+    return Loop(name, title, ("loop_jetson.py", name), form, needs=needs)
+
+
 PEERS = (
     _peer("opencv", "OpenCV DNN fp32, sequential", "fp32"),
     _peer("onnxruntime-fp32", "ONNX Runtime fp32, sequential", "fp32"),
     _peer("onnxruntime-int8", "ONNX Runtime INT8, sequential", "joined"),
+    _peer("ncnn", "ncnn fp32, sequential", NCNN, tool="ncnn"),
     _peer("litert", "LiteRT INT8, sequential", TFLITE, tool="litert"),
     _peer("openvino-prepost", "OpenVINO INT8, sequential, PrePostProcessor", "unsigned"),
     _peer("openvino", "OpenVINO INT8, sequential, 2 threads", "unsigned"),
     _peer("openvino-async", "OpenVINO INT8, AsyncInferQueue", "unsigned"),
     Loop(
         "openvino-async-untrimmed",
-        "the same, glibc's trimming off",
+        "OpenVINO INT8, AsyncInferQueue, no trimming",
         ("loop_peers.py", "openvino-async"),
         "unsigned",
         WITHOUT_TRIMMING,
         is_documented=False,
     ),
+    _on_jetson("jetson-inference", "jetson-inference FP16, imageNet", "fp32", "jetson_inference"),
+    _on_jetson("torch2trt-fp16", "torch2trt FP16, sequential", "fp32", "torch2trt"),
+    _on_jetson("torch2trt-int8", "torch2trt INT8, sequential", "fp32", "torch2trt"),
 )
-OURS = (_ours("latency"), _ours("throughput"))
+OURS = (
+    _ours("latency"),
+    _ours("throughput"),
+    _ours_on_gpu("latency"),
+    _ours_on_gpu("throughput"),
+)
 PARTS = (
     _peer("decode-opencv", "decode alone, OpenCV to BGR", "file"),
     _peer("decode-pyav", "decode alone, PyAV to planes", "file"),
@@ -98,6 +138,7 @@ ENGINES = (
     _peer("engine-1-thread", "engine alone, 1 thread", "unsigned"),
     _peer("engine-2-threads", "engine alone, 2 threads", "unsigned"),
     _peer("engine-2-streams", "engine alone, 2 streams", "unsigned"),
+    _on_jetson("trtexec", "engine alone, trtexec INT8", "file", "trtexec"),
     Loop("null", "our loop, null engine", ("loop_ours.py", "null"), "file"),
 )
 """These do not depend on the clip."""
@@ -132,10 +173,9 @@ class Bench:
         python: str | Path = sys.executable
         if loop.tool is not None:
             python = environment(self.venvs / loop.tool, REQUIREMENTS[loop.tool])
-        network = self._translate(python) if loop.form == TFLITE else self.networks[loop.form]
         program, mode = loop.words
-        command = [python, HERE / program, mode, network, clip]
-        if program == "loop_peers.py":
+        command = [python, HERE / program, mode, self._network(loop.form, Path(python)), clip]
+        if program != "loop_ours.py":
             command.append(self._task(clip))
         return parse_report(_output_of(command, loop.variables))
 
@@ -163,12 +203,23 @@ class Bench:
             raise PeerError(f"{name} told no label")
         return took_s
 
-    def _translate(self, python: str | Path) -> Path:
-        """Give the TFLite network; it is written where it is not yet."""
-        network = self.folder / f"{TFLITE}.tflite"
+    def _network(self, form: str, python: Path) -> Path:
+        """Give the network in the form that a loop wants; translated where it is not yet."""
+        if form == TFLITE:
+            network = self.folder / f"{TFLITE}.tflite"
+            words = [HERE / "loop_tflite.py", self.networks["unsigned"], self.views, network]
+            return self._translated(network, [python, *words])
+        if form == NCNN:
+            side = ",".join(map(str, self.contract.input_hw))
+            (program,) = python.parent.parent.glob("lib/python*/site-packages/pnnx/pnnx")
+            words = [self.networks["fp32"], f"inputshape=[1,3,{side}]"]
+            return self._translated(self.folder / "fp32.ncnn.param", [program, *words])
+        return self.networks[form]
+
+    @staticmethod
+    def _translated(network: Path, command: Sequence[str | Path]) -> Path:
         if not network.is_file():
-            command = [python, HERE / "loop_tflite.py", self.networks["unsigned"], self.views]
-            run([*command, network], network.with_suffix(".log"))
+            run(command, network.with_suffix(".log"))
         return network
 
     def _task(self, clip: Path) -> Path:
@@ -181,6 +232,7 @@ class Bench:
             "mean": contract.mean,
             "std": contract.std,
             "swaps_channels": contract.channel_order == "RGB",
+            "views": str(self.views),
         }
         path = self.folder / f"{clip.stem}.json"
         path.write_text(json.dumps(task), "utf-8")

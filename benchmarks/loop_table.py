@@ -105,6 +105,31 @@ def best(rounds: Iterable[Mapping[str, Report]], among: Sequence[str]) -> str | 
     return max(speeds, key=lambda name: speeds[name]) if speeds else None
 
 
+FIGURES = {
+    "frames a second": ("fps", max),
+    "median age": ("age_p50_ms", min),
+    "99th percentile of the age": ("age_p99_ms", min),
+    "processor time a frame": ("cpu_ms", min),
+    "peak memory": ("peak_rss_mb", min),
+}
+"""Of a report, and which of two is better."""
+
+
+def ahead(
+    rounds: Iterable[Mapping[str, Report]], among: Sequence[str], ours: Sequence[str]
+) -> dict[str, str]:
+    """Name the figures in which the best of some loops is better than the best of ours, and it."""
+    every = list(rounds)
+    ran = {name for reports in every for name in reports}
+    leads = {}
+    for what, (figure, better) in FIGURES.items():
+        medians = {name: median_of(every, name, figure) for name in (*among, *ours) if name in ran}
+        winner = better(medians, key=lambda name, of=medians: of[name], default=None)
+        if winner is not None and winner not in ours:
+            leads[what] = winner
+    return leads
+
+
 def median_of(rounds: Iterable[Mapping[str, Report]], name: str, figure: str) -> float:
     """Give the median of one figure of one loop over the rounds in which it ran."""
     return median(getattr(reports[name], figure) for reports in rounds if name in reports)

@@ -37,6 +37,7 @@ from edge.model.onnx_file import Model, load_model, save_model
 from edge.model.weights import expand_weights
 from edge.quant.dataset import CalibrationSet, open_calibration_set
 from edge.quant.quantize import QuantOptions, quantize
+from edge.stats import divergence_nats, log_softmax
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,8 +138,7 @@ def log_probabilities(network: bytes, pictures: Pictures, contract: Contract) ->
     scores = np.stack(rows)
     if contract.output == "probabilities":
         scores = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-    scores -= scores.max(axis=1, keepdims=True)
-    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return log_softmax(scores)
 
 
 def quantize_ours(method: str, model: Model, calibration: CalibrationSet, work: Path) -> Row:
@@ -236,7 +236,7 @@ def measure(row: Row, wanted: Floats, pictures: Pictures, contract: Contract) ->
     given = log_probabilities(network, pictures, contract)
     top, float_top = given.argmax(axis=1), wanted.argmax(axis=1)
     right, float_right = (np.mean(one == pictures.classes) for one in (top, float_top))
-    divergence = (np.exp(wanted) * (wanted - given)).sum(axis=1).mean()
+    divergence = divergence_nats(wanted, given).mean()
     return [
         f"{100 * right:.1f} %",
         f"{100 * (float_right - right):+.1f}",

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 
+THUMBNAIL_QUALITY = 80
+
 DAMAGED = "It is skipped and counted"
 
 
@@ -126,6 +128,22 @@ def to_pixels(data: Data) -> Pixels:
         planes = [data.luma, *(cv2.resize(part, (width, height)) for part in (data.blue, data.red))]
         return np.asarray(cv2.transform(cv2.merge(planes), to_bgr(data)), dtype=np.uint8)
     return data
+
+
+def to_thumbnail(pixels: Pixels, side_px: int) -> bytes:
+    """Give the middle square of a picture as a small JPEG file.
+
+    Args:
+        pixels: uint8, (H, W, 3), BGR.
+        side_px: of the square.
+    """
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    y, x = (height - side) // 2, (width - side) // 2
+    way = cv2.INTER_AREA if side > side_px else cv2.INTER_LINEAR
+    square = pixels[y : y + side, x : x + side]
+    small = cv2.resize(square, (side_px, side_px), interpolation=way)
+    return bytes(simplejpeg.encode_jpeg(small, quality=THUMBNAIL_QUALITY, colorspace="BGR"))
 
 
 def to_bgr(planes: Planes) -> npt.NDArray[np.float32]:

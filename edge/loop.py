@@ -223,7 +223,7 @@ class _Run:
                 post_ns=done_ns - scored_ns,
                 age_ns=done_ns - frame.captured_ns,
             )
-            record = FrameRecord(frame, result, times)
+            record = FrameRecord(frame, result, times, time.time_ns())
             for sink in self._sinks:
                 sink.take_record(record)
             self._tally.add(flight.number, record, done_ns, time.monotonic_ns() - done_ns)

@@ -41,11 +41,19 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameRecord:
-    """One frame with its result and what it cost."""
+    """One frame with its result and what it cost.
+
+    Attributes:
+        frame: the picture.
+        result: what the network says of it.
+        times: what it cost.
+        told_ns: wall clock when the label was there, since 1970 (Unix time).
+    """
 
     frame: Frame
     result: Result
     times: StageTimes
+    told_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +218,7 @@ class Snapshot:
     """The state of a run at one moment, for people and dashboards.
 
     Attributes:
+        told_ns: wall clock now, since 1970 (Unix time).
         elapsed_s: since the start of the run.
         frames: classified so far.
         dropped: frames that a newer one replaced before they were classified.
@@ -222,6 +231,7 @@ class Snapshot:
         board: heat, clocks, load and mode, or why they are not known.
     """
 
+    told_ns: int
     elapsed_s: float
     frames: int
     dropped: int
@@ -230,7 +240,7 @@ class Snapshot:
     stages: Mapping[str, Percentiles]
     power: PowerReading | Unavailable
     latest: FrameRecord | None
-    sources: tuple[SourceStatus, ...] = ()
+    sources: tuple[SourceStatus, ...]
     board: BoardReading | Unavailable = Unavailable("not asked for")
 
     @property

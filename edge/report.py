@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge.errors import MissingExtraError
@@ -170,6 +171,16 @@ class Page:
             write_atomic(folder / name, png)
         write_atomic(folder / PAGE, self.to_html().encode())
         return folder / PAGE
+
+
+def check_plotting() -> None:
+    """Refuse a report that could not be drawn, before long work is done for it.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", extra="report")
 
 
 def write_page(title: str, parts: Sequence[str], style: str = "") -> str:

@@ -7,6 +7,7 @@ everywhere; `docs/schema` holds the JSON Schema of each kind.
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge.record import Unavailable
@@ -32,7 +33,7 @@ Row: TypeAlias = dict[str, Any]
 def frame_row(record: FrameRecord) -> Row:
     """Give the object of one classified frame."""
     frame, times = record.frame, record.times
-    row = _head("frame") | {"seq": frame.seq, "source": frame.source}
+    row = _head("frame", record.told_ns) | {"seq": frame.seq, "source": frame.source}
     if frame.file is not None:
         row["file"] = frame.file
     row["top"] = [
@@ -51,19 +52,29 @@ def frame_row(record: FrameRecord) -> Row:
 
 def snapshot_row(snapshot: Snapshot) -> Row:
     """Give the object of a run's state at one moment."""
-    return _head("snapshot") | _state(snapshot)
+    return _head("snapshot", snapshot.told_ns) | _state(snapshot)
 
 
 def summary_row(summary: Summary) -> Row:
     """Give the object of a whole run."""
-    row = _head("summary") | _state(summary.final)
+    row = _head("summary", summary.final.told_ns) | _state(summary.final)
     row["seen"] = [_seen_row(seen) for seen in summary.seen]
     row["lost"] = None if summary.lost is None else str(summary.lost)
     return row
 
 
-def _head(kind: str) -> Row:
-    return {"version": SCHEMA_VERSION, "kind": kind}
+def _head(kind: str, told_ns: int) -> Row:
+    return {"version": SCHEMA_VERSION, "kind": kind, "time": format_time(told_ns)}
+
+
+def format_time(told_ns: int) -> str:
+    """Give a wall clock time as ISO 8601 in UTC, to the millisecond.
+
+    Args:
+        told_ns: since 1970 (Unix time).
+    """
+    moment = datetime.fromtimestamp(told_ns // 1_000_000 / 1000, timezone.utc)
+    return f"{moment.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 def _state(snapshot: Snapshot) -> Row:

@@ -15,6 +15,7 @@ from shutil import which
 from typing import TYPE_CHECKING
 
 import pytest
+from networks import make_residual
 from rig.cameras import Cameras, compile_cameras
 from samples import ROOT, SHARED, make_contract, make_picture
 
@@ -29,8 +30,13 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Take Ctrl-C: a shell that starts the tests behind itself has it ignored, in children too."""
+    """Take Ctrl-C, and keep each worker, and what it starts, to one thread of BLAS.
+
+    A shell that starts the tests behind itself has Ctrl-C ignored, in children too. Threads of BLAS
+    spin while they wait: on small matrices that costs a core, which the next worker wants.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +54,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory) -> Non
 def _no_leaked_thread() -> Iterator[None]:
     """Fail a test that leaves a thread of ours running."""
     yield
-    ours = {"capture", "power", "board"}
+    ours = {"board", "capture", "metrics", "mqtt", "power", "rows", "web"}
     left = [thread.name for thread in threading.enumerate() if thread.name in ours]
     assert not left, f"threads left running: {left}"
 
@@ -65,6 +71,12 @@ def shared_data() -> Path:
 def small_model() -> Model:
     """Give a SqueezeNet 1.1 with five classes, 64 x 64 input and random weights."""
     return build_squeezenet("1.1", make_contract(), random_weights("1.1", 5, seed=3))
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Model:
+    """Give a network of seven convolutions that is quantised in a third of a second."""
+    return make_residual(make_contract())
 
 
 @pytest.fixture

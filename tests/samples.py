@@ -15,8 +15,11 @@ from edge.image import to_pixels
 from edge.model.contract import Contract
 from edge.record import (
     STAGES,
+    BoardReading,
+    Clock,
     FrameRecord,
     Percentiles,
+    PowerReading,
     Snapshot,
     SourceCounts,
     SourceStatus,
@@ -28,7 +31,29 @@ from edge.result import Guess, Result
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 PLAN = b"machine code"
+TOLD_NS = 1_795_613_369_250_400_000
+"""2026-11-25T13:29:29.250Z"""
 LABELS = ("apple", "bird", "cup", "door", "elk")
+FULL_POWER = PowerReading(
+    power_mw=4960.0,
+    mean_mw=4900.0,
+    energy_j=12.25,
+    total="VDD_IN (module)",
+    covered_s=2.5,
+    energy_error_j=0.125,
+    idle_mw=3500.0,
+    rails_mw={"VDD_CPU_GPU_CV": 520.0, "VDD_SOC": None},
+    sampler_share=0.002,
+)
+FULL_BOARD = BoardReading(
+    temperatures_c={"cpu-thermal": 48.5},
+    clocks=(Clock("gpu", 918.0, 306.0, 1020.0), Clock("emc", 3199.0)),
+    gpu_load=0.35,
+    mode="MAXN_SUPER (2)",
+    locked=False,
+    throttling=("over-current 2",),
+    throttles=3,
+)
 
 
 def make_contract(**changes: object) -> Contract:
@@ -118,7 +143,7 @@ def make_record(*guesses: tuple[str, float], file: str | None = None) -> FrameRe
     """Make a record with fixed times; guesses are (label, p)."""
     top = tuple(Guess(label, index, p) for index, (label, p) in enumerate(guesses))
     times = StageTimes(1_500_000, 0, 250_000, 400_000, 2_000_400, 35_000, 4_321_000)
-    return FrameRecord(make_frame(7, file=file), Result(top), times)
+    return FrameRecord(make_frame(7, file=file), Result(top), times, TOLD_NS)
 
 
 def make_status(name: str = "scripted", **changes: object) -> SourceStatus:
@@ -140,6 +165,7 @@ def make_snapshot(**changes: object) -> Snapshot:
     """Make the state of a run after two and a half seconds; keyword arguments replace fields."""
     fields = {
         "sources": (make_status(),),
+        "told_ns": TOLD_NS,
         "elapsed_s": 2.5,
         "frames": 75,
         "dropped": 4,

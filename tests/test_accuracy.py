@@ -12,7 +12,7 @@ import json
 
 import pytest
 
-pytestmark = pytest.mark.shared_data
+pytestmark = [pytest.mark.shared_data, pytest.mark.timeout(600)]
 
 FP32 = {"1.0": (65.50, 85.25), "1.1": (64.25, 87.00)}
 FILES = {"1.0": "squeezenet1.0-deepcompression.net", "1.1": "squeezenet1.1.ncnn.bin"}
@@ -37,7 +37,9 @@ def test_real_weights_keep_their_accuracy_in_fp32_and_int8(edge, shared_data, tm
         ("quantize", "fp32.onnx", "--fast", "--calib", images / "calib", "-o", "int8.onnx"),
         ("run", images / "dev", "--model", "fp32.onnx", "--json", "fp32.jsonl"),
         ("run", images / "dev", "--model", "int8.onnx", "--json", "int8.jsonl"),
-    ]
+        ("eval", "int8.onnx", "--against", "fp32.onnx", "--data", images / "dev.csv",
+         "--pictures", images / "dev", "--json", "eval.json"),
+    ]  # fmt: skip
     for words in steps:
         done = edge(*words, timeout=400)
         assert done.returncode == 0, done.stderr
@@ -55,6 +57,13 @@ def test_real_weights_keep_their_accuracy_in_fp32_and_int8(edge, shared_data, tm
         a["top"][0]["index"] == b["top"][0]["index"] for a, b in zip(fp32, int8, strict=True)
     )
     assert same / 400 > 0.95
+
+    told = json.loads((tmp_path / "eval.json").read_text())  # by the same code, so to the picture
+    assert [100 * told[name] for name in ("top1", "top5")] == pytest.approx([top1, top5])
+    assert [100 * told[name] for name in ("against_top1", "against_top5")] == pytest.approx(
+        accuracy(fp32, truth)
+    )
+    assert told["agreement"] == pytest.approx(same / 400)
 
 
 def test_video_gives_one_line_a_frame(edge, shared_data, tmp_path):

@@ -198,10 +198,10 @@ SUPPORT = Support(
 )
 
 
-def job(small_model, pictures, folder, **changes: object) -> Job:
+def job(model, pictures, folder, **changes: object) -> Job:
     options = BuildOptions(**{"calibrator": True, **changes})
-    recipe = choose_recipe(small_model, pictures, folder / "m.plan", options)
-    return Job(small_model, pictures, recipe, "int8", options, None)
+    recipe = choose_recipe(model, pictures, folder / "m.plan", options)
+    return Job(model, pictures, recipe, "int8", options, None)
 
 
 def test_scales_of_the_calibrator_are_named_by_all_that_decides_it(
@@ -225,11 +225,11 @@ def test_scales_of_the_calibrator_are_named_by_all_that_decides_it(
     assert _scales_path(ours, b"network", SUPPORT) is None
 
 
-def test_network_for_the_calibrator_is_float(small_model, picture_folder, tmp_path):
+def test_network_for_the_calibrator_is_float(tiny_model, picture_folder, tmp_path):
     """Pictures alone would bring our own Q/DQ nodes."""
     pictures = open_calibration_set(picture_folder)
-    assert not prepare(job(small_model, pictures, tmp_path), SUPPORT).network.is_int8
-    made = prepare(job(small_model, pictures, tmp_path, calibrator=False), SUPPORT)
+    assert not prepare(job(tiny_model, pictures, tmp_path), SUPPORT).network.is_int8
+    made = prepare(job(tiny_model, pictures, tmp_path, calibrator=False), SUPPORT)
     assert made.network.is_int8
 
 

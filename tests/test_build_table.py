@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from samples import ROOT
+from samples import ROOT, make_picture
 
 from edge.build.options import options_of
 from edge.build.plan import build_plan
@@ -17,9 +17,9 @@ from edge.quant.table import format_table, parse_table
 
 
 @pytest.fixture
-def small(small_model, picture_folder, tmp_path):
+def small(tiny_model, picture_folder, tmp_path):
     """Give the words that build a small fp32 model in INT8."""
-    save_model(small_model, tmp_path / "small.onnx")
+    save_model(tiny_model, tmp_path / "small.onnx")
     return ("small.onnx", "--calib", picture_folder)
 
 
@@ -103,13 +103,16 @@ def test_given_table_is_used_where_it_fits_and_refused_elsewhere(build, small, t
     assert contents(tmp_path) == before
 
 
-def test_table_beside_a_gate_is_of_the_pictures_that_calibrate(build, small):
+def test_table_beside_a_gate_is_of_the_pictures_that_calibrate(build, small, tmp_path):
     """Every fifth judges, and decides nothing of it."""
-    words = (small[0], "--calib", "demo", "--fast")
+    (tmp_path / "fifty").mkdir()
+    for number in range(50):
+        make_picture(tmp_path / "fifty" / f"{number}.png", seed=number)
+    words = (small[0], "--calib", "fifty", "--fast")
     build(*words, "--max-drop", 100)
     judged = build(*words, "--max-drop", 100)
     assert judged.stdout.endswith("\nmeasured before: m.calib.json\n")
-    assert "27 pictures held out" in judged.stdout
+    assert "10 pictures held out" in judged.stdout
     said = "edge: m.calib.json: is of other pictures. Measuring again"
     assert build(*words).stderr.splitlines()[-1] == said
 

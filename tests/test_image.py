@@ -25,6 +25,7 @@ from edge.image import (
     read_jpeg,
     to_bgr,
     to_pixels,
+    to_thumbnail,
 )
 
 SIDES = st.integers(1, 5000)
@@ -302,3 +303,16 @@ def test_memory_is_kept_while_it_is_large_enough():
     assert np.shares_memory(first, memory.give((20, 10, 3)))
     assert np.shares_memory(first, memory.give((5, 4)))
     assert memory.give((11, 20, 3)).shape == (11, 20, 3)
+
+
+@pytest.mark.parametrize("shape", [(40, 90), (300, 200)])
+def test_thumbnail_is_the_middle_square_as_a_jpeg(shape):
+    pixels = np.zeros((*shape, 3), np.uint8)
+    height, width = shape
+    side = min(shape)
+    y, x = (height - side) // 2, (width - side) // 2
+    pixels[..., 2] = 255
+    pixels[y : y + side, x : x + side] = (0, 255, 0)
+    small = cv2.imdecode(np.frombuffer(to_thumbnail(pixels, 64), np.uint8), cv2.IMREAD_COLOR)
+    assert small.shape == (64, 64, 3)
+    assert np.abs(small.astype(int) - (0, 255, 0)).max() < 16

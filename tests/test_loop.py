@@ -230,6 +230,22 @@ def test_seen_names_each_picture_with_its_most_frequent_label(small_model):
     ]
 
 
+def test_seen_tells_files_of_the_same_name_apart_by_their_source(small_model):
+    one, other = (
+        ScriptedSource([make_frame(seq, file=file) for seq, file in enumerate(files)], live=False)
+        for files in (("a.png", "b.png"), ("a.png", "c.png"))
+    )
+    with reading(one, other) as captures:
+        for capture, name in zip(captures.captures, ("left", "right"), strict=True):
+            capture.name = name
+        options = LoopOptions(read_power=lambda: NO_POWER)
+        engine = NullEngine(small_model)
+        summary = run_loop(captures, engine, small_model.contract, [], options)
+    assert {(seen.what, seen.frames) for seen in summary.seen} == {
+        ("left: a.png", 1), ("right: a.png", 1), ("b.png", 1), ("c.png", 1),
+    }  # fmt: skip
+
+
 def test_seen_stays_short_when_there_are_many_pictures(small_model):
     named = [make_frame(seq, file=f"{seq}.png") for seq in range(3 * SEEN_LIMIT)]
     summary, _ = run_source(ScriptedSource(named, live=False), small_model)

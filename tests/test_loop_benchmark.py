@@ -101,6 +101,17 @@ def test_round_without_one_side_is_left_out(tables, report):
     assert tables.best(rounds, ["gone"]) is None
 
 
+def test_lead_is_told_where_the_best_peer_beats_the_best_of_ours(tables, report):
+    rounds = [{"ours": report(200), "slow": report(20), "peer": report(100)}]
+    assert tables.ahead(rounds, ["peer"], ["ours", "slow"]) == {
+        "median age": "peer", "99th percentile of the age": "peer",
+        "processor time a frame": "peer", "peak memory": "peer",
+    }  # fmt: skip
+    rounds[0]["peer"] = report(300)
+    assert tables.ahead(rounds, ["peer", "absent"], ["ours"])["frames a second"] == "peer"
+    assert tables.ahead(rounds, ["absent"], ["ours"]) == {}
+
+
 def test_agreement_is_the_share_of_equal_answers(tables):
     assert tables.agreement([1, 2, 3, 4], [1, 2, 3, 5]) == 0.75
 
@@ -125,6 +136,62 @@ def test_meter_tells_what_the_table_reads(tables, capsys):
     told = tables.parse_report(capsys.readouterr().out)
     assert told.answers == (4, 5)
     assert told.peak_rss_mb > 1
+
+
+def test_loop_without_its_tool_is_left_out_with_the_reason(report):
+    results, runs = (import_module(name) for name in ("loop_results", "loop_runs"))
+    lost = runs.Loop("lost", "**lost**", ("none.py", "lost"), "fp32", needs="no_such_tool")
+    assert runs.Loop("here", "here", ("none.py", "here"), "fp32", needs="sys").absence() is None
+    kept = results.Results(rounds=1)
+    clip = next(iter(kept.reports))
+    kept.measure(None, lost, clip, None, 0)
+    kept.reports[clip][0]["openvino"] = report(100)
+    kept.reports[clip][0]["ours-latency"] = report(200)
+    text = "\n".join(results.to_markdown(kept))
+    assert "no_such_tool is not installed" in text
+    assert "edge, latency: 2.00 times the best existing one (OpenVINO INT8, sequential" in text
+    assert "| **edge, latency** | 200 | 200 to 200 | 2.00 |" in text
+    assert "Measured: 1." in text
+    assert kept.raw()["absences"] == {"lost": "no_such_tool is not installed"}
+
+
+def test_measured_part_of_a_page_is_replaced_and_nothing_else(tmp_path):
+    loop = import_module("loop")
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{loop.BEGIN}\nold\n{loop.END}\nafter\n")
+    loop.put_between(page, "new")
+    loop.put_between(page, "newer")
+    assert page.read_text() == f"before\n{loop.BEGIN}\n\nnewer\n\n{loop.END}\nafter\n"
+
+
+def test_picture_has_a_bar_for_each_loop_that_ran(report, tmp_path):
+    pytest.importorskip("matplotlib")
+    clips = import_module("loop_clips").CLIPS
+    by_clip = {
+        clip.name: [{"openvino": report(100)}, {"ours-latency": report(240)}] for clip in clips
+    }
+    import_module("loop_picture").draw(by_clip, tmp_path / "out.svg", "somewhere")
+    drawn = (tmp_path / "out.svg").read_text()
+    import_module("loop_picture").draw(by_clip, tmp_path / "again.svg", "somewhere")
+    assert (tmp_path / "again.svg").read_text() == drawn
+    for words in ("edge, latency", "OpenVINO INT8, sequential, 2 threads", "240", "somewhere"):
+        assert f"<!-- {words}" in drawn
+    assert "ncnn" not in drawn
+
+
+def test_trtexec_is_read():
+    """The lines as its guide shows them."""
+    text = (
+        "[I] === Performance summary ===\n"
+        "[I] Throughput: 1867.2 qps\n"
+        "[I] Latency: min = 0.51 ms, max = 0.93 ms, mean = 0.55 ms, median = 0.54 ms,"
+        " percentile(90%) = 0.57 ms, percentile(95%) = 0.6 ms, percentile(99%) = 0.71 ms\n"
+        "[I] Enqueue Time: min = 0.1 ms, max = 0.2 ms, mean = 0.1 ms, median = 0.1 ms\n"
+    )
+    jetson = import_module("loop_jetson")
+    assert jetson.parse_trtexec(text) == (1867.2, 0.54, 0.71)
+    with pytest.raises(ValueError, match="told no throughput"):
+        jetson.parse_trtexec("&&&& FAILED TensorRT.trtexec")
 
 
 def test_unknown_loop_is_refused_with_the_known_ones():

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.install
 DATA = {
     "edge/_data/calib/demo.toml",
     "edge/_data/engines/imagenet-labels.txt",
+    "edge/_data/engines/imagenet-wnids.txt",
     "edge/_data/engines/models.toml",
     "edge/_data/engines/selftest.json",
     "edge/_data/engines/squeezenet8-int8.onnx",

@@ -19,7 +19,7 @@ NS = st.integers(0, 10**13)
 
 @given(st.builds(StageTimes, NS, NS, NS, NS, NS, NS, NS))
 def test_times_are_written_in_milliseconds_to_the_microsecond(times):
-    row = frame_row(FrameRecord(make_frame(), Result((Guess("apple", 0, 1.0),)), times))
+    row = frame_row(FrameRecord(make_frame(), Result((Guess("apple", 0, 1.0),)), times, 0))
     for key in ("capture", "decode", "wait", "preprocess", "infer", "post", "age"):
         assert row[f"{key}_ms"] == pytest.approx(getattr(times, f"{key}_ns") / 1e6, abs=0.000501)
 

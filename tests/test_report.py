@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import builtins
 import re
+import sys
 
 import cv2
 import numpy as np
 import pytest
 
 from edge.errors import InputError, MissingExtraError
-from edge.report import COLORS, Page
+from edge.report import COLORS, Page, check_plotting
 
 TRICKY = '<b>"x" & y</b>'
 
@@ -82,3 +83,10 @@ def test_plot_names_the_extra_where_matplotlib_is_missing(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r"matplotlib: not installed.*edge\[report\]"):
         Page("title", "lead").add_plot("line", "caption", draw_line)
+
+
+def test_report_that_could_not_be_drawn_is_refused_before_the_work(monkeypatch):
+    check_plotting()
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as Python marks what is not there
+    with pytest.raises(MissingExtraError, match=r"matplotlib: not installed"):
+        check_plotting()

@@ -233,6 +233,8 @@ def test_memory_is_not_tested_without_proc(tmp_path):
 def workshop(tmp_path, monkeypatch):
     """Give a function that makes a workshop whose TensorRT is the stand-in."""
 
+    monkeypatch.setattr("edge.selftest.networks.CALIBRATION_PICTURES", 6)
+
     def make(**machine):
         monkeypatch.syspath_prepend(str(ROOT / "tests" / "fakes"))
         monkeypatch.setenv("FAKE_TENSORRT", json.dumps(machine))
@@ -315,6 +317,18 @@ def test_failed_reference_stops_no_other_check(tmp_path):
     assert tuple(told) == report.checks
     assert report.ran is None
     assert report.machine.board.module == "Orin Nano 8GB"
+
+
+def test_model_that_answers_otherwise_is_named_and_the_next_one_is_tested(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.selftest.suite.VARIANTS", VARIANTS[:2])
+    models = json.loads(bundled(REFERENCE).read_text())["models"]
+    models["squeezenet8-int8"]["probabilities"][0].reverse()
+    root, spoiled = make_board(tmp_path, "orin_nano"), broken(tmp_path, models=models)
+    report = run_selftest("openvino", root, Tell(), reference=spoiled)
+    assert report.named("failed") == ("squeezenet8-int8",)
+    assert "1 of 16 pictures got another class" in report.checks[2].detail
+    by_the_next = {"squeezenet8 fp32", "frames in flight", "another thread", "several engines"}
+    assert set(report.named("passed")) >= by_the_next | {"demo"}
 
 
 def test_engine_that_cannot_be_tested_is_refused():

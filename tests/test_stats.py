@@ -15,6 +15,7 @@ from edge.stats import (
     RunningMean,
     divergence_nats,
     log_softmax,
+    paired_difference,
     wilson_interval,
 )
 
@@ -67,6 +68,31 @@ def test_wilson_interval_covers_the_truth_in_about_95_of_100_cases():
             if share.low <= truth <= share.high:
                 covered += math.comb(trials, hits) * truth**hits * (1 - truth) ** (trials - hits)
         assert covered == pytest.approx(0.95, abs=0.02)
+
+
+@given(counts=COUNTS, data=st.data())
+def test_paired_difference_is_that_of_the_two_shares_and_turns_with_them(counts, data):
+    both, trials = counts
+    alone = data.draw(st.integers(0, trials - both))
+    other = data.draw(st.integers(0, trials - both - alone))
+    found = paired_difference(alone, other, trials)
+    turned = paired_difference(other, alone, trials)
+    assert found.value == pytest.approx((both + alone) / trials - (both + other) / trials)
+    assert (turned.low, turned.high) == pytest.approx((-found.high, -found.low))
+    assert -1 <= found.low <= found.value <= found.high <= 1
+
+
+def test_paired_difference_of_known_counts():
+    """25 against 5 of 100, with half a trial more of each kind: 20 of 102 in the middle."""
+    found = paired_difference(25, 5, 100)
+    half = 1.959964 * math.sqrt(31 - 400 / 102) / 102
+    assert (found.value, found.low) == (0.2, pytest.approx(20 / 102 - half))
+
+
+def test_paired_difference_of_two_that_never_differ_is_not_certain():
+    found = paired_difference(0, 0, 400)
+    assert (found.value, found.low) == (0, -found.high)
+    assert found.high == pytest.approx(1.959964 / 402)
 
 
 def test_divergence_of_a_known_pair():

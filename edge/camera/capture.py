@@ -78,7 +78,7 @@ class Capture:
 
     def __enter__(self) -> Self:
         """Start reading."""
-        self._thread.start()
+        self.start()
         return self
 
     def __exit__(
@@ -90,6 +90,10 @@ class Capture:
         """Stop reading and wait for the thread, but not for ever."""
         self.leave()
         self.join(time.monotonic() + LEAVE_S)
+
+    def start(self) -> None:
+        """Start reading; `leave` and `join` end it."""
+        self._thread.start()
 
     def leave(self) -> None:
         """Ask the thread to end; does not wait."""

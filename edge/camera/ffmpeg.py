@@ -87,6 +87,9 @@ class Decoder:
         # more of the processors' time. But a packet that is damaged near the end takes whole
         # pictures with it then, uncounted, and each picture comes some packets late.
         self._context.thread_type = "SLICE"
+        # What no other picture builds on keeps the edges of its blocks, a tenth of the work of a
+        # recorded H.264: they are much finer than what the network looks at.
+        self._context.options = {"skip_loop_filter": "noref"}
         self.unreadable = 0
         self.busy_ns = 0
 

@@ -34,7 +34,7 @@ class RoundRobin:
     def __enter__(self) -> Self:
         """Start reading them all."""
         for capture in self.captures:
-            capture.__enter__()
+            capture.start()
         return self
 
     def __exit__(

@@ -64,7 +64,7 @@ class StillsSource:
                 return self._give_single(path, self._single)
             started_ns = time.monotonic_ns()
             try:
-                data = _read(path)
+                data = read_still(path)
             except InputError as error:
                 log.info("%s", error)
                 self.unreadable += 1
@@ -90,7 +90,7 @@ class StillsSource:
         """Hold nothing, release nothing."""
 
 
-def _read(path: Path) -> Data:
+def read_still(path: Path) -> Data:
     """Give a file's picture, coded where that will do.
 
     Raises:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -112,7 +112,7 @@ def _print_report(checks: list[Check]) -> None:
 def _print_table(checks: list[Check]) -> None:
     width = min(max(shutil.get_terminal_size().columns, LEAST_WIDTH), MOST_WIDTH)
     for title, group in groupby(checks, key=lambda check: check.group):
-        click.secho(title, bold=True)
+        click.echo(_styled(title, bold=True))
         for check in group:
             _print_check(check, width)
         click.echo()
@@ -121,8 +121,8 @@ def _print_table(checks: list[Check]) -> None:
 def _print_check(check: Check, width: int) -> None:
     """Print a check in columns; a command that mends it stays on one line, to be copied."""
     indent = " " * (STATUS_WIDTH + NAME_WIDTH)
-    lines = textwrap.wrap(check.detail, width - len(indent), break_on_hyphens=False)
-    status = click.style(f"{check.status:{STATUS_WIDTH}}", fg=COLOURS[check.status])
+    lines = textwrap.wrap(check.detail, width - len(indent), break_on_hyphens=False) or [""]
+    status = _styled(f"{check.status:{STATUS_WIDTH}}", fg=COLOURS[check.status])
     if len(check.name) < NAME_WIDTH:
         click.echo(f"{status}{check.name:{NAME_WIDTH}}{lines[0]}")
         lines = lines[1:]
@@ -133,4 +133,8 @@ def _print_check(check: Check, width: int) -> None:
     is_command = check.mend.startswith(COMMANDS_BEGIN)
     mends = [check.mend] if is_command else textwrap.wrap(check.mend, width - STATUS_WIDTH)
     for mend in filter(None, mends):
-        click.secho(f"{'':{STATUS_WIDTH}}{mend}", bold=True)
+        click.echo(_styled(f"{'':{STATUS_WIDTH}}{mend}", bold=True))
+
+
+def _styled(text: str, **style: Any) -> str:  # noqa: ANN401 - Click's own styles
+    return text if "NO_COLOR" in os.environ else click.style(text, **style)

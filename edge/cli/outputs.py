@@ -11,10 +11,13 @@ import click
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import ExitStack
 
+    from edge.sinks.address import Address
+    from edge.sinks.background import BackgroundLines
     from edge.sinks.base import Sink
+    from edge.sinks.line_file import Rotation
 
     Command = Callable[..., Any]
 
@@ -25,21 +28,47 @@ class Outputs:
 
     Attributes:
         json_file: a path, or - for stdout.
+        csv_file: the same.
+        rotate: size of those files and how many old ones are kept.
+        metrics: where Prometheus is answered.
         show: whether a window is opened.
     """
 
     json_file: str | None
+    csv_file: str | None
+    rotate: Rotation | None
+    metrics: Address | None
     show: bool
 
     @property
     def takes_stdout(self) -> bool:
         """Whether text for people has to go elsewhere."""
-        return self.json_file == "-"
+        return "-" in {self.json_file, self.csv_file}
+
+
+def _read_rotation(_context: object, _option: object, text: str | None) -> Rotation | None:
+    from edge.sinks.line_file import parse_rotation
+
+    return None if text is None else parse_rotation(text)
+
+
+def _read_metrics(_context: object, _option: object, text: str | None) -> Address | None:
+    from edge.sinks.address import parse_address
+
+    return None if text is None else parse_address(text, "--metrics")
 
 
 OPTIONS = (
     click.option("--json", "json_file", metavar="FILE",
                  help="Write one JSON object a frame; - is stdout."),
+    click.option("--csv", "csv_file", metavar="FILE",
+                 help="Write one row of CSV a frame, with its best guess; - is stdout."),
+    click.option("--rotate", metavar="SIZE[:KEEP]", callback=_read_rotation,
+                 help="Put these files aside as FILE.1, FILE.2 and so on at this size, such as"
+                      " 100MB:5, and keep so many; 5 if not said."),
+    click.option("--metrics", metavar="[HOST]:PORT", callback=_read_metrics,
+                 help="Answer Prometheus: :9464 for this machine alone, 0.0.0.0:9464 for its"
+                      " network."),
     click.option("--show", is_flag=True, help="Open a window with the picture and its guesses."),
 )  # fmt: skip
 
@@ -50,6 +79,7 @@ def output_options(command: Command) -> Command:
     @functools.wraps(command)
     def with_outputs(**given: Any) -> Any:  # noqa: ANN401 - Click's own arguments
         outputs = Outputs(**{field.name: given.pop(field.name) for field in fields(Outputs)})
+        _check_together(outputs)
         return command(outputs=outputs, **given)
 
     for option in reversed(OPTIONS):
@@ -57,24 +87,83 @@ def output_options(command: Command) -> Command:
     return with_outputs
 
 
-def open_outputs(outputs: Outputs, stack: ExitStack, stop: threading.Event) -> list[Sink]:
+def open_outputs(
+    outputs: Outputs,
+    stack: ExitStack,
+    stop: threading.Event,
+    *,
+    live: bool,
+    about: Callable[[], Mapping[str, str]],
+) -> list[Sink]:
     """Open what was asked for; the stack closes it.
 
     Args:
         outputs: as given.
         stack: of the run.
         stop: ends the run when a person closes the window.
+        live: whether frames are lost while the loop waits.
+        about: gives version, model and engine of the run.
 
     Raises:
         EdgeError: one of them cannot be opened.
     """
-    sinks: list[Sink] = []
-    if outputs.json_file is not None:
-        from edge.sinks.rows import JSONLinesSink
+    sinks, threads = _open_rows(outputs, stack, live=live)
+    if outputs.metrics is not None:
+        from edge.sinks.prometheus import PrometheusSink
 
-        sinks.append(stack.enter_context(closing(JSONLinesSink(outputs.json_file))))
+        told = PrometheusSink(
+            outputs.metrics, about, lambda: {lines.name: lines.dropped for lines in threads}
+        )
+        sinks.append(stack.enter_context(closing(told)))
     if outputs.show:
         from edge.sinks.window import WindowSink
 
         sinks.append(stack.enter_context(closing(WindowSink("edge", stop))))
     return sinks
+
+
+def _open_rows(
+    outputs: Outputs, stack: ExitStack, *, live: bool
+) -> tuple[list[Sink], list[BackgroundLines]]:
+    """Open the files of frames, and give the threads that write them too.
+
+    A camera does not wait, so neither does the loop: a thread writes, and what does not fit is
+    dropped and counted. A video or a folder waits, so the loop does too, and nothing is dropped.
+    """
+    from edge.sinks.background import BackgroundLines
+    from edge.sinks.line_file import LineFile, Lines
+    from edge.sinks.rows import RowsSink, csv_head, csv_line, json_line
+
+    sinks: list[Sink] = []
+    threads: list[BackgroundLines] = []
+    for target, head, to_line in (
+        (outputs.json_file, b"", json_line),
+        (outputs.csv_file, csv_head(), csv_line),
+    ):
+        if target is None:
+            continue
+        lines: Lines = LineFile(target, head, outputs.rotate)
+        if live:
+            lines = BackgroundLines(lines, "stdout" if target == "-" else target)
+            threads.append(lines)
+        sinks.append(stack.enter_context(closing(RowsSink(lines, to_line))))
+    return sinks, threads
+
+
+def _check_together(outputs: Outputs) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        InputError: two outputs share a file, or there is no file to rotate.
+    """
+    from edge.errors import InputError
+
+    if outputs.json_file is not None and outputs.json_file == outputs.csv_file:
+        raise InputError(
+            f"--json and --csv: both write {outputs.json_file}", hint="Give each its own file"
+        )
+    files = {outputs.json_file, outputs.csv_file} - {None, "-"}
+    if outputs.rotate is not None and not files:
+        raise InputError(
+            "--rotate: there is no file to rotate", hint="Give one with --json or --csv"
+        )

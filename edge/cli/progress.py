@@ -1,7 +1,8 @@
-"""Progress of long work: a bar on a terminal, nothing elsewhere."""
+"""Progress of long work: a bar on a terminal; elsewhere nothing, or a line a tenth."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.progress import ProgressColumn, TaskID
+
+TENTHS = 10
 
 
 @contextmanager
@@ -25,6 +28,21 @@ def counting(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar on stderr while counting up to `total`; gives the function to call."""
     with phases() as show:
         yield lambda done: show(title, done, total)
+
+
+@contextmanager
+def steps(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr like `counting`; where that is no terminal, a line for each tenth."""
+    if sys.stderr.isatty():
+        with counting(title, total) as show:
+            yield show
+        return
+
+    def say(done: int) -> None:
+        if done * TENTHS // total > (done - 1) * TENTHS // total:
+            print(f"edge: {title} {done} of {total}", file=sys.stderr)
+
+    yield say
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge import __version__
 from edge.board import SysRoot
 from edge.cli.outputs import Outputs, open_outputs, output_options
 
@@ -101,7 +102,12 @@ def run(
         # Not earlier: a plan that is built, or a camera that is awaited, would not see the event.
         stop = stack.enter_context(_stopped_by_signals())
         stack.enter_context(played)  # before what can be refused, so that it is closed then
-        sinks = open_outputs(outputs, stack, stop)
+        sinks = open_outputs(
+            outputs, stack, stop, live=played.live,
+            about=lambda: {  # asked again and again, for the engine may be replaced
+                "version": __version__, "model": contract.name, "engine": opened.info.name,
+            },
+        )  # fmt: skip
         power = stack.enter_context(PowerSampler(SysRoot(root)))
         board = stack.enter_context(BoardSampler(SysRoot(root)))
         options = LoopOptions(

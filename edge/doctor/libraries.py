@@ -45,7 +45,7 @@ _MENDS = (
     (re.compile(r"NumPy 1"), f"Run: {sys.executable} -m pip install 'numpy<2'"),
     (
         re.compile(r"libnvdla_compiler"),
-        "Run: sudo apt install nvidia-l4t-dla-compiler; in a container, share it from the host",
+        "Run: sudo apt install nvidia-l4t-dla-compiler",
     ),
 )
 """What mends a library that does not load, by what it says."""
@@ -93,7 +93,7 @@ def _describe(place: Place, module: str, found: Library) -> str:
     if module != "cv2":
         return detail
     has = "with" if found.told["gstreamer"] == "yes" else "without"
-    detail += f", {has} GStreamer (edge starts it by itself)"
+    detail += f", {has} GStreamer"
     jetpack = place.root.glob("usr/lib/python3*/dist-packages/cv2")
     if jetpack and "dist-packages" not in found.file:
         detail += "; hides JetPack's OpenCV"
@@ -192,8 +192,9 @@ def _check_gpu(place: Place) -> tuple[GPU | None, Check]:
     status: Status = "broken" if place.board is not None else "warning"
     try:
         gpu = run_in_child(describe_gpu)
-    except BuildError as error:  # the child died
-        return None, Check("GPU", "broken", str(error.args[0]), error.hint)
+    except BuildError as error:  # the child died, before TensorRT came into it
+        detail = str(error.args[0]).removeprefix("TensorRT: ")
+        return None, Check("GPU", "broken", f"asking for it {detail}", error.hint)
     except EdgeError as error:
         return None, Check("GPU", status, str(error.args[0]), error.hint)
     detail = f"{gpu.name}, compute capability {gpu.compute_capability}, driver for CUDA {gpu.cuda}"

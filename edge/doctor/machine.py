@@ -56,7 +56,7 @@ def _check_jetpack(board: Board) -> Check:
     last = LAST_JETPACK.get(board.soc)
     mend = "Flash JetPack 6 or newer"
     if last is not None:
-        mend = f"NVIDIA ends this module at JetPack {last}; use --engine openvino, on its CPU"
+        mend = f"JetPack {last} is the last for this module; use --engine openvino, on its CPU"
     return Check("JetPack", "warning", f"{detail}: its TensorRT is older than 8.6", mend)
 
 

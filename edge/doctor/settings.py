@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 from edge.doctor.check import Check
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from edge.doctor.check import Place
 
 PREFIX = "EDGE_"
+_USER = re.compile(r"//[^@/\s]*@")
+"""Name and password in a URL."""
 SECRETS = ("PASSWORD", "TOKEN", "SECRET", "KEY")
 OTHERS = ("EDGE_HOME",)
 """What edge obeys beside the options' own variables."""
@@ -36,12 +39,14 @@ def _check_setting(place: Place, name: str, value: str) -> Check:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Run: unset {name}"
         return Check(name, "warning", "set, and nothing obeys it", hint)
+    if not value:
+        return Check(name, "ok", "empty, which counts as not set")
     if any(word in name for word in SECRETS):
         return Check(name, "ok", "set, not shown")
     problem = _find_problem(name, value)
     if problem:
         return Check(name, "broken", f"{value}: {problem}", f"Run: unset {name}")
-    return Check(name, "ok", value)
+    return Check(name, "ok", _USER.sub("//", value))
 
 
 def _find_problem(name: str, value: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from edge.errors import CalibrationError, InputError
 from edge.files import explain_os_error
 from edge.image import PICTURE_SUFFIXES, Fitter, find_pictures
+from edge.model.class_names import match_names
 from edge.quant.demo import list_demo_pictures
 from edge.quant.manifest import read_manifest
 from edge.quant.picture import Picture
@@ -50,23 +51,29 @@ class CalibrationSet:
         """The file of each picture."""
         return tuple(picture.path for picture in self.pictures)
 
-    def views(self, contract: Contract) -> Iterator[npt.NDArray[np.uint8]]:
-        """Yield what the network sees of each picture, uint8 (H, W, 3) BGR, one buffer for all."""
+    def views(
+        self, contract: Contract, numbers: Iterable[int] | None = None
+    ) -> Iterator[npt.NDArray[np.uint8]]:
+        """Yield what the network sees of each picture, uint8 (H, W, 3) BGR, one buffer for all.
+
+        Args:
+            contract: of the network.
+            numbers: of the pictures that are wanted, from 0; all where it is None.
+        """
         fitter = Fitter(contract)
         view = np.empty((*contract.input_hw, 3), dtype=np.uint8)
-        for picture in self.pictures:
-            fitter.fit(picture.decode(), view)
+        for number in range(len(self.pictures)) if numbers is None else numbers:
+            fitter.fit(self.pictures[number].decode(), view)
             yield view
 
     def classes(self, contract: Contract) -> list[int] | None:
         """Give the class of each picture, from the folder that it lies in; None where one has none.
 
-        A folder tells a class by its label or by its number.
+        All folders tell it in the same way; see `edge.model.class_names`.
         """
-        numbers = {label: number for number, label in enumerate(contract.labels)}
-        numbers |= {str(number): number for number in numbers.values()}
-        found = [numbers.get(path.parent.name) for path in self.files]
-        return None if None in found else [number for number in found if number is not None]
+        names = [path.parent.name for path in self.files]
+        matched = match_names(set(names), contract.labels)
+        return None if matched.unknown else [matched.classes[name] for name in names]
 
     def count_shared(self, other: CalibrationSet) -> int:
         """Count the pictures that another set holds too, whatever their names are."""

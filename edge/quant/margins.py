@@ -11,6 +11,7 @@ from edge.engine.probe import TensorProbe
 from edge.quant.cut import cut_behind
 from edge.quant.methods import METHODS
 from edge.quant.simulate import simulate
+from edge.stats import divergence_nats, log_softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -98,13 +99,12 @@ def log_probabilities(model: Model, pictures: Feeds) -> Array:
     scores = np.stack(rows)
     if model.contract.output == "probabilities":
         scores = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-    scores -= scores.max(axis=1, keepdims=True)
-    return np.asarray(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)))
+    return log_softmax(scores)
 
 
 def divergence(wanted: Array, given: Array) -> float:
     """Give the mean Kullback-Leibler divergence a picture in nats, of logarithms (N, classes)."""
-    return float((np.exp(wanted) * (wanted - given)).sum(axis=1).mean())
+    return float(divergence_nats(wanted, given).mean())
 
 
 def set_steps(

@@ -128,6 +128,5 @@ def evenly(total: int, most: int) -> set[int]:
 def keep_views(
     calibration: CalibrationSet, contract: Contract, numbers: set[int]
 ) -> list[npt.NDArray[np.uint8]]:
-    """Give some of the pictures as the network sees them, uint8 (H, W, 3) BGR."""
-    views = enumerate(calibration.views(contract))
-    return [view.copy() for number, view in views if number in numbers]
+    """Give some of the pictures as the network sees them, in order, uint8 (H, W, 3) BGR."""
+    return [view.copy() for view in calibration.views(contract, sorted(numbers))]

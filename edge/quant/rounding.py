@@ -104,7 +104,7 @@ def round_weight(weight: Array, covariance: Array) -> Rounded:
     steps = _steps(weight, np.diag(damped))
     lightly = covariance + DAMPING**2 * _mean_power(covariance) * np.eye(len(covariance))
     starts = (_with_feedback(weight, damped, steps), _nearest(weight, steps))
-    ends = [_descend(weight, lightly, steps, start) for start in starts]
+    ends = _descend(weight, lightly, steps, starts)
     errors = [_harm(end * steps[:, None] - weight, lightly) for end in ends]
     best = np.where((errors[0] <= errors[1])[:, None], *ends)
     return Rounded(best.astype(np.int8), steps.astype(np.float32))
@@ -148,32 +148,41 @@ def _with_feedback(weight: Array, covariance: Array, steps: Array) -> Array:
     order = np.argsort(-np.diag(covariance), kind="stable")
     shuffled = covariance[np.ix_(order, order)]
     factor = np.linalg.cholesky(np.linalg.inv(shuffled)).T
-    left = weight[:, order].copy()
-    integers = np.zeros_like(left)
-    for column in range(len(order)):
-        level = np.clip(np.rint(left[:, column] / steps), -LEVELS, LEVELS)
-        integers[:, column] = level
-        error = (left[:, column] - level * steps) / factor[column, column]
-        left[:, column:] -= error[:, None] * factor[column, column:]
-    back = np.empty_like(integers)
-    back[:, order] = integers
-    return np.asarray(back)
+    left = np.ascontiguousarray(weight[:, order].T)
+    integers = np.empty_like(left)
+    for column, factors in enumerate(factor):
+        level = np.clip(np.rint(left[column] / steps), -LEVELS, LEVELS)
+        error = (left[column] - level * steps) / factors[column]
+        left[column + 1 :] -= factors[column + 1 :, None] * error
+        integers[order[column]] = level
+    return np.ascontiguousarray(integers.T)
 
 
-def _descend(weight: Array, covariance: Array, steps: Array, integers: Array) -> Array:
-    """Move single integers while that lessens the error."""
+def _descend(
+    weight: Array, covariance: Array, steps: Array, starts: tuple[Array, ...]
+) -> list[Array]:
+    """Move single integers while that lessens the error, from each of the starts.
+
+    Rows never look at each other, so all starts go in one pass; and a row that stays costs nothing,
+    as most do.
+    """
     power = np.diag(covariance)
     order = np.argsort(-power, kind="stable")
-    slope = (integers * steps[:, None] - weight) @ covariance
+    slope = np.concatenate([(one * steps[:, None] - weight) @ covariance for one in starts])
+    integers = np.ascontiguousarray(np.concatenate(starts).T)
+    every_step = np.tile(steps, len(starts))
     for _ in range(SWEEPS):
         moved = False
         for column in order:
-            wish = integers[:, column] - np.rint(slope[:, column] / (power[column] * steps))
-            move = np.clip(wish, -LEVELS, LEVELS) - integers[:, column]
-            if move.any():
+            now = integers[column]
+            wish = now - np.rint(slope[:, column] / (power[column] * every_step))
+            wish = np.minimum(np.maximum(wish, -LEVELS), LEVELS)
+            rows = np.flatnonzero(wish != now)
+            if len(rows):
                 moved = True
-                integers[:, column] += move
-                slope += (move * steps)[:, None] * covariance[column]
+                move = (wish[rows] - now[rows]) * every_step[rows]
+                now[rows] = wish[rows]
+                slope[rows] += move[:, None] * covariance[column]
         if not moved:
             break
-    return integers
+    return np.split(np.ascontiguousarray(integers.T), len(starts))

@@ -99,7 +99,7 @@ STATE_STYLES = {
 
 
 def sources_table(sources: Sequence[SourceStatus], *, is_wide: bool) -> Table:
-    """Draw one line a source, and below it why it is not live."""
+    """Draw one line a source; one that is not live says why in the place of what it sees."""
     table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column(no_wrap=True)
@@ -114,15 +114,17 @@ def sources_table(sources: Sequence[SourceStatus], *, is_wide: bool) -> Table:
         if not source.frames:  # an age of zero would be a lie
             all_figures[1:3] = "", ""
         state = Text(source.state, style=STATE_STYLES[source.state])
-        sees = Text(top_text(source.latest))
+        sees = Text(
+            source.problem or top_text(source.latest), style="yellow" if source.problem else ""
+        )
         table.add_row(Text(source.name), state, sees, *all_figures[: len(figures)])
     return table
 
 
-def problems_text(sources: Sequence[SourceStatus]) -> Text:
-    """Say of each source that is not live why."""
-    lines = [f"{source.name}: {state_text(source)}" for source in sources if source.problem]
-    return Text("\n".join(lines), style="yellow")
+def problem_line(source: SourceStatus) -> Text:
+    """Say why the source is not live; an empty line where it is, as lines must not come and go."""
+    text = state_text(source) if source.problem else ""
+    return Text(text, style="yellow", no_wrap=True, overflow="ellipsis")
 
 
 def board_line(board: BoardReading | Unavailable) -> Text:
@@ -153,12 +155,10 @@ def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> Re
         f"   {snapshot.elapsed_s:.0f} s"
     )  # fmt: skip
     power = Text(f"power {power_text(snapshot.power)}", style="dim")
-    problems = problems_text(snapshot.sources)
     return Panel(
         Group(
             middle,
-            Text(),
-            *([problems, Text()] if problems else []),
+            Text() if several else problem_line(snapshot.sources[0]),
             rate,
             power,
             board_line(snapshot.board),

@@ -71,20 +71,28 @@ class WindowSink:
         self._opened: set[str] = set()
 
     def take_record(self, record: FrameRecord) -> None:
-        """Show the picture and look at the keyboard."""
+        """Show the picture."""
         window = f"{self._title} {record.frame.source}"
         if window not in self._opened:
             cv2.namedWindow(window, cv2.WINDOW_NORMAL)
             self._opened.add(window)
         cv2.imshow(window, draw_overlay(record))
+        self._look()
+
+    def take_snapshot(self, snapshot: Snapshot) -> None:  # noqa: ARG002 - only the moment counts
+        """Look whether the person wants to leave while no picture comes."""
+        if self._opened:
+            self._look()
+
+    def _look(self) -> None:
+        """Draw what is due, and stop where a key or a closed window says so."""
         key = cv2.pollKey()
-        closed = cv2.getWindowProperty(window, cv2.WND_PROP_VISIBLE) < 1
+        closed = any(
+            cv2.getWindowProperty(window, cv2.WND_PROP_VISIBLE) < 1 for window in self._opened
+        )
         if closed or key in {ESCAPE, QUIT}:
             self._stop.set()
 
-    def take_snapshot(self, snapshot: Snapshot) -> None:
-        """Show frames only."""
-
     def close(self) -> None:
-        """Close the window."""
+        """Close the windows."""
         cv2.destroyAllWindows()

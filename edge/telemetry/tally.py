@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class Tally:
         self._sources = [_SourceTally(name, started_ns) for name in names]
         self._started_ns = started_ns
         self._stages = {name: LatencyHistogram() for name in STAGES}
-        self._seen: dict[str, Counter[str]] = {}
+        self._seen: dict[tuple[int, str], Counter[str]] = {}
         self._rate = _Rate(started_ns)
         self._latest: FrameRecord | None = None
         self.frames = 0
@@ -67,9 +68,9 @@ class Tally:
         stages["sink"].add(sinks_ns)
         stages["end_to_end"].add(times.age_ns)
         self._sources[number].add(record)
-        what = record.frame.file or record.frame.source
-        if what in self._seen or len(self._seen) < SEEN_LIMIT:
-            self._seen.setdefault(what, Counter())[record.result.top[0].label] += 1
+        picture = number, record.frame.file or ""
+        if picture in self._seen or len(self._seen) < SEEN_LIMIT:
+            self._seen.setdefault(picture, Counter())[record.result.top[0].label] += 1
 
     def frames_of(self, number: int) -> int:
         """Give how many frames of one source were classified."""
@@ -78,9 +79,17 @@ class Tally:
     def seen(self) -> tuple[Seen, ...]:
         """Give what each picture or source was named, in order of appearance."""
         return tuple(
-            Seen(what, labels.most_common(1)[0][0], _share(labels), labels.total())
-            for what, labels in self._seen.items()
+            Seen(self._name(*picture), labels.most_common(1)[0][0], _share(labels), labels.total())
+            for picture, labels in self._seen.items()
         )
+
+    def _name(self, number: int, file: str) -> str:
+        """Give the file's name, with its source where another one has such a file too."""
+        source = self._sources[number].name
+        if not file:
+            return source
+        is_shared = sum(other == file for _, other in self._seen) > 1
+        return f"{source}: {file}" if is_shared else file
 
     def snapshot(
         self,
@@ -101,6 +110,7 @@ class Tally:
             source.status(now_ns, *look) for source, look in zip(self._sources, looks, strict=True)
         )
         return Snapshot(
+            told_ns=time.time_ns(),
             elapsed_s=(now_ns - self._started_ns) / 1e9,
             frames=self.frames,
             dropped=sum(source.counts.dropped for source in sources),
@@ -123,7 +133,7 @@ class _SourceTally:
     """What one source has done so far."""
 
     def __init__(self, name: str, started_ns: int) -> None:
-        self._name = name
+        self.name = name
         self._age = LatencyHistogram()
         self._rate = _Rate(started_ns)
         self._latest: FrameRecord | None = None
@@ -138,7 +148,7 @@ class _SourceTally:
         self, now_ns: int, state: SourceState, problem: str, counts: SourceCounts
     ) -> SourceStatus:
         return SourceStatus(
-            name=self._name,
+            name=self.name,
             state=state,
             problem=problem,
             size=self._latest.frame.size if self._latest else None,

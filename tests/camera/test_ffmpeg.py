@@ -316,3 +316,22 @@ def test_is_whole_jpeg_takes_whole_ones_alone(data):
     assert is_whole_jpeg(coded + bytes(data.draw(st.integers(0, 20))))
     assert not is_whole_jpeg(coded[: data.draw(st.integers(0, len(coded) - 1))])
     assert not is_whole_jpeg(without_tables(coded))
+
+
+def test_only_pictures_that_no_other_builds_on_keep_the_edges_of_their_blocks(tmp_path):
+    path = encode(
+        tmp_path / "coarse.mp4", "libx264", "yuv420p",
+        frames=12, bf=2, crf=40, **{"b-pyramid": "none"},
+    )  # fmt: skip
+    ours, _ = read_all(path)
+    with av.open(str(path)) as container:
+        whole = [(frame.pict_type, frame.to_ndarray()) for frame in container.decode(video=0)]
+    kinds = {kind for kind, _ in whole}
+    assert len(kinds) == 3  # I, P and B
+    b_kind = av.video.frame.PictureType.B
+    apart = {True: [], False: []}
+    for frame, (kind, planes) in zip(ours, whole, strict=True):
+        luma = planes[: SIZE[1]].astype(int)
+        apart[kind == b_kind].append(np.abs(frame.data.luma - luma).mean())
+    assert max(apart[False]) == 0
+    assert 0 < max(apart[True]) < 2

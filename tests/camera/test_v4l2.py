@@ -154,12 +154,12 @@ def test_camera_is_lost_when_it_is_unplugged_and_opens_again_when_it_is_back(web
 
 def test_camera_is_lost_when_it_falls_silent_and_the_hint_is_about_usb(webcam):
     webcam.plug(stall=3)
-    told = webcam.watch("v4l2:///dev/video40?timeout=0.5", 5)
+    told = webcam.watch("v4l2:///dev/video40?timeout=3", 5)
     assert numbers(told) == [1, 2]
     kind, text = told["error"]
     assert kind == "CameraLostError"
     assert text == (
-        "/dev/video40: no picture for 0.5 s. Plug it in again; if it stops once more, keep USB"
+        "/dev/video40: no picture for 3 s. Plug it in again; if it stops once more, keep USB"
         " awake: echo on | sudo tee /sys/bus/usb/devices/*/power/control"
     )
 
@@ -197,8 +197,8 @@ def test_camera_is_lost_when_its_driver_fails_with_the_device_still_there(webcam
 def test_camera_is_lost_when_only_rubbish_comes(webcam):
     for picture in webcam.pictures.iterdir():
         picture.write_bytes(b"rubbish")
-    told = webcam.watch("v4l2:///dev/video40?timeout=0.5", 1)
-    assert told["error"][1].startswith("/dev/video40: no picture for 0.5 s")
+    told = webcam.watch("v4l2:///dev/video40?timeout=3", 1)
+    assert told["error"][1].startswith("/dev/video40: no picture for 3 s")
     assert told["unreadable"] > 2
 
 
@@ -212,7 +212,7 @@ def test_stop_ends_a_read_that_waits(webcam):
         "    reader = threading.Thread(target=lambda: rest.append(source.read()))\n"
         "    reader.start()\n"
         "    source.stop()\n"
-        "    reader.join(5)\n"
+        "    reader.join(30)\n"
         "    print(json.dumps([first.seq, rest, source.read()]))\n"
     )
     assert webcam.run("-c", script) == [0, [None], None]

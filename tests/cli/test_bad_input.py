@@ -30,12 +30,19 @@ NO_CALIB = (
     "Give a folder with about 200 JPEG or PNG pictures of what the camera will see,"
     " or a text file that lists them"
 )
+NAME_CLASSES = (
+    "Name folders by label, number or ImageNet's WordNet id, or give a CSV of path,label;"
+    " edge models show lists the labels"
+)
 NO_TABLE = "is no calibration table. Move it away, or give another one with --table"
 NO_QUANTISING = "--table: only where edge quantises the model itself. Leave it away"
 OTHER_FILE = "is another file than the one that was listed. Get that file again, or take the hash"
 RANK = "input has rank 3, rank 4 is wanted. Export an image classifier"
 UNKNOWN_OP = "unknown operator Frobnicate. Export the model with standard ONNX operators"
 IS_FOLDER = "is a folder, a file is wanted. Give the path of a file"
+NO_ADDRESS = (
+    "is no address to listen on. Give :PORT for this machine alone, 0.0.0.0:PORT for its network"
+)
 TOO_LARGE = "the file would be too large. Write to another file system"
 NO_CAMERA = "/dev/video77: no such camera. Plug it in; there is "  # the rest is of this machine
 
@@ -66,6 +73,21 @@ BAD = {
     f" Use one of: auto, tensorrt, {', '.join(ENGINES)}",
     "run good --engine null --json no/out.jsonl": f"no/out.jsonl: {NO_FILE}",
     "run good --engine null --json empty": f"empty: {IS_FOLDER}",
+    "run good --engine null --csv no/out.csv": f"no/out.csv: {NO_FILE}",
+    "run good --engine null --json - --csv -": "--json and --csv: both write -."
+    " Give each its own file",
+    "run good --engine null --csv - --rotate 1MB": "--rotate: there is no file to rotate."
+    " Give one with --json or --csv",
+    "run good --engine null --csv out.csv --rotate 5": "--rotate 5: is no size and number of old"
+    " files. Give it like 100MB:5, with kB, MB or GB",
+    "run good --engine null --csv /dev/null --rotate 1MB": "/dev/null: is no regular file and"
+    " cannot be rotated. Leave --rotate away, or name another file",
+    "run good --engine null --metrics 9464": f"--metrics 9464: {NO_ADDRESS}",
+    "run good --engine null --metrics :65536": f"--metrics :65536: {NO_ADDRESS}",
+    "run good --engine null --metrics a..b:9464": "--metrics a..b:9464: no such host."
+    " Give an address of this machine, or 0.0.0.0 for all",
+    "run good --engine null --metrics 192.0.2.1:9464": "--metrics 192.0.2.1:9464: this machine has"
+    " no such address. Give one that `ip address` lists, or 0.0.0.0 for all",
     "quantize absent.onnx --calib good -o out.onnx": f"absent.onnx: {NO_FILE}",
     "quantize squeezenett --calib good -o out.onnx": "squeezenett: no such model file or name."
     " Did you mean squeezenet8?",
@@ -129,6 +151,21 @@ BAD = {
     "quantize small.onnx --calib good -o out.onnx --held-out absent": "absent: no such folder or"
     " list. Give a folder with about 200 JPEG or PNG pictures of what the camera will see, or a"
     " text file that lists them",
+    "eval absent.onnx --data good": f"absent.onnx: {NO_FILE}",
+    "eval small.onnx --data absent": "absent: no such folder or CSV. Give a folder of pictures, or"
+    " a CSV of path,label",
+    "eval small.onnx --data empty": "empty: holds no picture. Give a folder with JPEG or PNG files",
+    "eval small.onnx --data good": "good: 3 of 3 pictures lie in no folder that names their class,"
+    f" 0.png is the first. {NAME_CLASSES}",
+    "eval small.onnx --data zoo": f"zoo: 1 of 1 names are no class of small: yak. {NAME_CLASSES}",
+    "eval small.onnx --data labels.txt": "labels.txt, line 2: is no path and class with a comma"
+    " between. Mend it",
+    "eval small.onnx --data garbage.onnx": "garbage.onnx: is no CSV. Give lines of path,label",
+    "eval small.onnx --data good --against squeezenet8": "squeezenet8: has 8 classes, small has 5."
+    " Compare two models of the same classes",
+    "eval small.onnx --data good --json empty": f"empty: {IS_FOLDER}",
+    "eval small.onnx --data good --report text.jpg": "text.jpg: is a file, a folder is wanted."
+    " Give another path",
     "selftest --engine null": "null: cannot be tested. Use one of: auto, tensorrt, openvino",
     "selftest --json no/report.json": f"no/report.json: {NO_FILE}",
     "selftest --json empty": f"empty: {IS_FOLDER}",
@@ -142,7 +179,7 @@ FULL_DISK = {
 
 
 @pytest.fixture(scope="module")
-def shelf(small_model, tmp_path_factory):
+def shelf(tiny_model, tmp_path_factory):
     """Give a folder with one good and many bad files of each kind."""
     folder = tmp_path_factory.mktemp("shelf")
     for name in ("good", "mixed", "spoiled", "empty"):
@@ -151,6 +188,8 @@ def shelf(small_model, tmp_path_factory):
         make_picture(folder / "good" / f"{number}.png", seed=number)
         make_picture(folder / "mixed" / f"{number}.png", seed=number)
         (folder / "spoiled" / f"{number}.jpg").write_text("no picture")
+    (folder / "zoo" / "yak").mkdir(parents=True)
+    make_picture(folder / "zoo" / "yak" / "0.png")
     (folder / "mixed" / "1-text.jpg").write_text("no picture")
     (folder / "text.jpg").write_text("no picture")
     (folder / "text.mp4").write_text("no video")
@@ -162,7 +201,7 @@ def shelf(small_model, tmp_path_factory):
     for name, codec, kept in (("cut.avi", "MJPG", 0.7), ("cut.mp4", "mp4v", 0.6)):
         data = make_video(folder / name, codec=codec).read_bytes()
         (folder / name).write_bytes(data[: int(len(data) * kept)])
-    write_models(folder, small_model)
+    write_models(folder, tiny_model)
     return folder
 
 

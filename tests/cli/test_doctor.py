@@ -45,6 +45,16 @@ def with_modules(tmp_path):
     return make
 
 
+@pytest.fixture
+def light(with_modules, monkeypatch):
+    """Put stand-ins in the place of the libraries, for tests that are of something else."""
+    opencv = "def getBuildInformation(): return 'GStreamer: NO'\n"
+    openvino = "class Core: available_devices = ['CPU']\n"
+    plain = dict.fromkeys(("numpy", "onnx", "av", "simplejpeg", "onnxruntime"), "")
+    env = with_modules(cv2=opencv, openvino=openvino, **plain)
+    monkeypatch.setenv("PYTHONPATH", env["PYTHONPATH"])
+
+
 def test_healthy_machine_ends_with_0_and_a_plain_line_for_each_check(edge):
     done = edge("doctor")
     assert (done.returncode, done.stderr) == (0, "")
@@ -55,6 +65,7 @@ def test_healthy_machine_ends_with_0_and_a_plain_line_for_each_check(edge):
         assert any(line.startswith(f"ok       {name}: ") for line in lines), name
 
 
+@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize("name", STATES)
 def test_board_is_looked_at_through_its_root(edge, tmp_path, name):
     state = STATES[name]
@@ -87,13 +98,15 @@ def test_broken_libraries_are_lines_and_end_nothing(edge, with_modules):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("light")
 def test_data_that_is_missing_is_named(edge, tmp_path):
     folder = tmp_path / "checkout"
     for name in ("edge", "engines", "calib"):
         leave = shutil.ignore_patterns("__pycache__", "imagenet-labels.txt")
         shutil.copytree(ROOT / name, folder / name, ignore=leave)
     (folder / "engines/squeezenet8.onnx").write_bytes(b"no model")
-    done = edge("doctor", env={**os.environ, "PYTHONPATH": str(folder)}, cwd=folder)
+    paths = os.pathsep.join((str(folder), os.environ["PYTHONPATH"]))
+    done = edge("doctor", env={**os.environ, "PYTHONPATH": paths}, cwd=folder)
     assert done.returncode == 3
     assert "broken   bundled data: missing: engines/imagenet-labels.txt. Run: " in done.stdout
     assert "broken   squeezenet8: " in done.stdout
@@ -102,6 +115,7 @@ def test_data_that_is_missing_is_named(edge, tmp_path):
     )
 
 
+@pytest.mark.usefixtures("light")
 def test_plan_of_another_machine_is_a_warning_and_a_damaged_one_broken(edge):
     path = user_folder("cache") / "old.plan"
     write_plan(path, PLAN, make_sidecar())
@@ -114,6 +128,7 @@ def test_plan_of_another_machine_is_a_warning_and_a_damaged_one_broken(edge):
     assert "broken   old.plan: its bytes are not those that were built. Run: rm " in done.stdout
 
 
+@pytest.mark.usefixtures("light")
 def test_cameras_tell_their_formats_and_what_keeps_them_away(edge, cameras):
     cameras.plug(0, **CSI)
     cameras.plug(2)
@@ -133,6 +148,7 @@ def test_cameras_tell_their_formats_and_what_keeps_them_away(edge, cameras):
     assert checks["nvargus-daemon"]["mend"] == "Run: sudo systemctl restart nvargus-daemon"
 
 
+@pytest.mark.usefixtures("light")
 def test_settings_of_the_environment_are_shown(edge):
     done = edge("doctor", env={**os.environ, "EDGE_ENGIN": "openvino", "EDGE_MODEL": "squeezenet8"})
     assert "ok       EDGE_MODEL: squeezenet8\n" in done.stdout
@@ -142,12 +158,15 @@ def test_settings_of_the_environment_are_shown(edge):
     assert done.returncode == 0
 
 
-@pytest.mark.parametrize("columns", [60, 120])
-def test_terminal_gets_a_grouped_table_that_fits(tmp_path, columns):
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize(("columns", "is_coloured"), [(60, False), (120, True)])
+def test_terminal_gets_a_grouped_table_that_fits(tmp_path, columns, is_coloured):
     make_whole_board(tmp_path, "nano")
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "edge", "doctor", "--root", str(tmp_path)]
     env = {**os.environ, "COLUMNS": str(columns)}
+    if is_coloured:
+        env.pop("NO_COLOR")
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=env) as run:
         os.close(theirs)
         shown = b""
@@ -155,6 +174,7 @@ def test_terminal_gets_a_grouped_table_that_fits(tmp_path, columns):
             shown += piece
     os.close(ours)
     assert run.returncode == 0
+    assert (b"\x1b[33m" in shown) == is_coloured
     lines = re.sub(r"\x1b\[[0-9;]*[mK]", "", shown.decode()).splitlines()
     for title in ("Machine", "Heat, clocks and power", "Libraries", "Models and plans"):
         assert title in lines

@@ -10,10 +10,13 @@ import subprocess
 import sys
 
 import pytest
+from networks import make_residual
+from samples import make_contract, make_picture
 
 from edge.model.onnx_file import load_model, save_model
 
 INTERRUPTED = 130
+JUDGES = 40
 
 
 def assert_warned_of_few(done, folder, count=6):
@@ -23,10 +26,20 @@ def assert_warned_of_few(done, folder, count=6):
 
 
 @pytest.fixture
-def small_onnx(small_model, tmp_path):
+def small_onnx(tiny_model, tmp_path):
     path = tmp_path / "small.onnx"
-    save_model(small_model, path)
+    save_model(tiny_model, path)
     return path
+
+
+@pytest.fixture
+def judges(tmp_path):
+    """Give a folder of pictures that calibrate nothing."""
+    folder = tmp_path / "judges"
+    folder.mkdir()
+    for number in range(JUDGES):
+        make_picture(folder / f"{number}.png", seed=100 + number)
+    return folder
 
 
 def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folder, tmp_path):
@@ -34,7 +47,7 @@ def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folde
     assert_warned_of_few(done, picture_folder)
     size_bytes = (tmp_path / "int8.onnx").stat().st_size
     assert done.stdout == (
-        f"int8.onnx: 26 INT8 convolutions, {size_bytes:,} bytes, calibrated on 6 pictures\n"
+        f"int8.onnx: 7 INT8 convolutions, {size_bytes:,} bytes, calibrated on 6 pictures\n"
     )
     assert load_model(tmp_path / "int8.onnx").is_int8
     ran = edge("run", picture_folder, "--model", "int8.onnx")
@@ -70,7 +83,7 @@ def test_quantize_uses_its_table_again_and_measures_when_something_differs(
 def test_quantize_writes_a_cache_alone(edge, small_onnx, picture_folder, tmp_path):
     done = edge("quantize", small_onnx, "--calib", picture_folder, "--tensorrt-cache", "a.cache")
     assert_warned_of_few(done, picture_folder)
-    assert done.stdout == "a.cache: scales of 68 tensors, for edge build --calibrator\n"
+    assert done.stdout == "a.cache: scales of 19 tensors, for edge build --calibrator\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "a.cache", "pictures", small_onnx.name
     ]  # fmt: skip
@@ -139,14 +152,15 @@ def test_quantize_says_what_int8_costs_on_pictures_held_out(edge, small_onnx, pi
 
 
 def test_quantize_refuses_what_costs_too_much_and_writes_nothing(
-    edge, small_onnx, picture_folder, tmp_path
+    edge, picture_folder, judges, tmp_path
 ):
-    """Random weights give all classes nearly the same probability, so some answer changes."""
-    words = ("--fast", "--symmetric", "--calib", picture_folder, "--held-out", "demo")
-    done = edge("quantize", small_onnx, *words, "--max-drop", "0", "-o", "int8.onnx")
+    """Channels of very different loudness share a scale, so that some answer changes."""
+    save_model(make_residual(make_contract(), spread=2), tmp_path / "loud.onnx")
+    words = ("--fast", "--symmetric", "--calib", picture_folder, "--held-out", judges)
+    done = edge("quantize", "loud.onnx", *words, "--max-drop", "0", "-o", "int8.onnx")
     assert (done.returncode, done.stdout) == (3, "")
     assert re.search(
-        r"edge: small: INT8 loses \d\.\d\d points of top-1 on 135 pictures, 0 are allowed;"
+        r"edge: small: INT8 loses \d\.\d\d points of top-1 on 40 pictures, 0 are allowed;"
         r" worst are \S+, \S+, \S+, \S+\. Calibrate on more pictures",
         done.stderr,
     )
@@ -154,16 +168,17 @@ def test_quantize_refuses_what_costs_too_much_and_writes_nothing(
     assert not (tmp_path / "int8.calib.json").exists()
 
 
-def test_report_is_written_beside_the_model(edge, small_onnx, picture_folder, tmp_path):
-    words = ("--fast", "--calib", picture_folder, "--held-out", "demo", "--report", "report")
+def test_report_is_written_beside_the_model(edge, small_onnx, picture_folder, judges, tmp_path):
+    words = ("--fast", "--calib", picture_folder, "--held-out", judges, "--report", "report")
     done = edge("quantize", small_onnx, *words, "-o", "int8.onnx")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert " ".join(lines[2].split()) == "the layers that hurt most signal to noise harm alone"
     assert len(lines) == 2 + 1 + 6 + 1
     fields = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert (fields["pictures"], fields["int8_convolutions"], len(fields["layers"])) == (135, 26, 26)
-    assert len(fields["activations"]) == 17
+    assert fields["pictures"] == JUDGES
+    assert fields["int8_convolutions"] == len(fields["layers"]) == 7
+    assert len(fields["activations"]) == 5
     harms = {layer["label"]: layer["harm_nats"] for layer in fields["layers"]}
     assert lines[3].split()[0] == max(harms, key=harms.get)
     assert "</html>" in (tmp_path / "report" / "report.html").read_text()

@@ -72,7 +72,7 @@ def test_two_files_a_camera_and_a_dead_source_run_at_once(edge, tmp_path, closed
         live = f"{camera.url}#decoder=ffmpeg"
         done = edge(
             "run", "a.avi", "b.avi", live, dead,
-            "--seconds", 4, "--engine", "null", "--json", "rows.jsonl",
+            "--seconds", 6, "--engine", "null", "--json", "rows.jsonl",
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     counts = {}
@@ -97,8 +97,8 @@ def test_two_files_a_camera_and_a_dead_source_run_at_once(edge, tmp_path, closed
 def test_source_that_never_came_is_told_at_the_end_without_its_password(
     edge, tmp_path, scheme, closed_port
 ):
-    url = f"{scheme}://{LOGIN}@127.0.0.1:{closed_port}/live#timeout=1"
-    done = edge("run", url, "--seconds", 1, "--engine", "null", "--json", "rows.jsonl")
+    url = f"{scheme}://{LOGIN}@127.0.0.1:{closed_port}/live"
+    done = edge("run", url, "--seconds", 3, "--engine", "null", "--json", "rows.jsonl")
     assert done.returncode == 1
     *_, last = done.stderr.splitlines()
     assert last.startswith(f"edge: {scheme}://127.0.0.1:{closed_port}/live: connection refused. ")
@@ -111,7 +111,7 @@ def test_password_of_a_live_camera_is_nowhere_in_what_is_told(edge, tmp_path):
     quoted = "p%40ss%2Fw%C3%B6rd"
     with MJPEGServer(auth="digest") as camera:
         url = camera.url.replace("http://", f"http://{USER}:{quoted}@")
-        done = edge("-vv", "run", url, "--seconds", 1, "--engine", "null", "--json", "rows.jsonl")
+        done = edge("-vv", "run", url, "--seconds", 3, "--engine", "null", "--json", "rows.jsonl")
     assert done.returncode == 0, done.stderr
     rows = (tmp_path / "rows.jsonl").read_text("utf-8")
     assert rows.count("\n") > 5

@@ -38,6 +38,7 @@ def spoil(path, old, new):
     path.write_text(text.replace(old, new))
 
 
+@pytest.mark.timeout(400)
 def test_healthy_machine_without_a_gpu_passes(edge, tmp_path):
     done = edge("selftest", "--engine", "openvino", "--json", "report.json", timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
@@ -81,14 +82,6 @@ def test_board_is_named_and_its_rails_are_read(edge, tmp_path):
     report = json.loads(done.stdout)
     assert report["machine"]["board"] == {"module": "AGX Orin", "soc": "tegra234", "l4t": "36.4.7"}
     assert "power" in by_status(report, "passed")
-
-
-def test_broken_reference_is_named_and_exits_with_3(edge, copied):
-    spoil(copied / "engines" / "selftest.json", "[0.031447, 0.035539", "[0.035539, 0.931447")
-    done = edge("selftest", "--engine", "openvino", "--json", "-", timeout=300)
-    assert done.returncode == 3
-    assert by_status(json.loads(done.stdout), "failed") == {"squeezenet8-int8"}
-    assert "checks failed: squeezenet8-int8. The table says why\n" in done.stderr
 
 
 def test_engine_with_wrong_answers_is_named_and_exits_with_3(edge, copied):

@@ -109,9 +109,7 @@ def test_opencv_of_pip_is_said_to_hide_that_of_jetpack(tmp_path):
     root = make_whole_board(tmp_path, "orin_nano")
     write(tmp_path, {"usr/lib/python3.10/dist-packages/cv2/__init__.py": ""})
     checks = {one.name: one.detail for one in check_libraries(place_of(root), WELL)}
-    assert checks["OpenCV"] == (
-        "1.2.3, without GStreamer (edge starts it by itself); hides JetPack's OpenCV"
-    )
+    assert checks["OpenCV"] == "1.2.3, without GStreamer; hides JetPack's OpenCV"
 
 
 def gpu_checks(root, **found):

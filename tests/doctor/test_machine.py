@@ -33,8 +33,8 @@ def test_jetpack_is_named_and_an_old_one_warned_of(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "mend"),
     [
-        ("nano", "NVIDIA ends this module at JetPack 4; use --engine openvino, on its CPU"),
-        ("xavier_nx", "NVIDIA ends this module at JetPack 5; use --engine openvino, on its CPU"),
+        ("nano", "JetPack 4 is the last for this module; use --engine openvino, on its CPU"),
+        ("xavier_nx", "JetPack 5 is the last for this module; use --engine openvino, on its CPU"),
         ("agx_orin", "Flash JetPack 6 or newer"),
     ],
 )

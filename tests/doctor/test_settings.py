@@ -10,7 +10,7 @@ from edge.board import SysRoot
 from edge.doctor.check import Place
 from edge.doctor.settings import check_settings
 
-KNOWN = frozenset({"EDGE_ENGINE", "EDGE_MODEL", "EDGE_MQTT_PASSWORD"})
+KNOWN = frozenset({"EDGE_ENGINE", "EDGE_MODEL", "EDGE_MQTT", "EDGE_MQTT_PASSWORD"})
 
 
 def settings(**environment):
@@ -28,6 +28,8 @@ def settings(**environment):
         ("EDGE_MODEL", "squeezenet9", "broken", "squeezenet9: no such model file or name"),
         ("EDGE_MODEL", "/no/such.onnx", "broken", "/no/such.onnx: no such file"),
         ("EDGE_HOME", "/", "ok", "/"),
+        ("EDGE_ENGINE", "", "ok", "empty, which counts as not set"),
+        ("EDGE_MQTT", "mqtt://user:S3cret@host:1883/x", "ok", "mqtt://host:1883/x"),
         ("EDGE_MQTT_PASSWORD", "S3cret", "ok", "set, not shown"),
         ("EDGE_ENGIN", "openvino", "warning", "set, and nothing obeys it"),
     ],

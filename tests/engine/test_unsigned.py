@@ -6,31 +6,21 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from networks import make_classifier, make_views, run_onnx
+from networks import make_classifier, make_int8, make_views, run_onnx
 from onnx import TensorProto, numpy_helper
-from samples import make_contract, make_picture
+from samples import make_contract
 
 from edge.engine.base import open_engine
 from edge.engine.unsigned import with_unsigned_activations
 from edge.model.onnx_file import Model
 from edge.model.squeezenet import build_squeezenet, random_weights
-from edge.quant.dataset import open_calibration_set
-from edge.quant.quantize import QuantOptions, quantize
 
 VIEWS = make_views(12, seed=30)
 
 
-def silent(done: int) -> None:
-    """Take the progress and show nothing."""
-
-
 @pytest.fixture(scope="module")
-def int8_models(tmp_path_factory) -> dict[str, Model]:
-    """Give real int8 networks: with concats, with sums of skips, and with a padded first layer."""
-    folder = tmp_path_factory.mktemp("pictures")
-    for number in range(4):
-        make_picture(folder / f"{number}.png", seed=number)
-    pictures = open_calibration_set(folder)
+def int8_models() -> dict[str, Model]:
+    """Give int8 networks: with concats, with sums of skips, and with a padded first layer."""
     plain = {
         bypass: build_squeezenet(
             "1.1", make_contract(), random_weights("1.1", 5, bypass=bypass, seed=3), bypass=bypass
@@ -38,11 +28,7 @@ def int8_models(tmp_path_factory) -> dict[str, Model]:
         for bypass in ("none", "simple", "complex")
     }
     plain["padded"] = make_classifier(make_contract(), pads=[1, 1, 1, 1])
-    options = QuantOptions(fast=True, all_levels=False)
-    return {
-        name: quantize(model, pictures, progress=silent, options=options).model
-        for name, model in plain.items()
-    }
+    return {name: make_int8(model) for name, model in plain.items()}
 
 
 NETWORKS = pytest.mark.parametrize("name", ["none", "simple", "complex", "padded"])

@@ -96,3 +96,5 @@ def test_views_are_what_the_network_sees_in_the_sets_order(picture_folder):
     assert [view.tobytes() for view in calibration.views(contract)] == [
         view.tobytes() for view in views
     ]
+    some = [view.tobytes() for view in calibration.views(contract, (1, 4))]
+    assert some == [views[1].tobytes(), views[4].tobytes()]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import onnx
 import pytest
 from networks import make_classifier, make_odd, make_residual, make_vgg, make_views, run_onnx, told
 from onnx import helper, numpy_helper
-from samples import LABELS, make_contract
+from samples import LABELS, make_contract, make_picture
 
 from edge.errors import ModelError
 from edge.model.fold import fold
@@ -26,6 +24,21 @@ def silent(done: int) -> None:
 @pytest.fixture
 def calibration(picture_folder):
     return open_calibration_set(picture_folder)
+
+
+@pytest.fixture(scope="module")
+def told_and_quantized(small_model, tmp_path_factory):
+    """Give SqueezeNet in INT8, and the progress that was told meanwhile."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(6):
+        make_picture(folder / f"{number}.png", seed=number)
+    done: list[int] = []
+    return done, quantize(small_model, open_calibration_set(folder), progress=done.append)
+
+
+@pytest.fixture
+def quantized(told_and_quantized):
+    return told_and_quantized[1]
 
 
 def refusal(model, calibration) -> str:
@@ -48,9 +61,8 @@ def softmax(scores):
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def test_int8_gives_probabilities_close_to_float(small_model, calibration):
+def test_int8_gives_probabilities_close_to_float(small_model, quantized):
     """On 24 new pictures: none off by more than 0.03, and the best class mostly the same."""
-    quantized = quantize(small_model, calibration, progress=silent)
     views = make_views(24, seed=77)
     wanted = softmax(run_onnx(fold(small_model), views))
     got = softmax(run_onnx(quantized.model, views))
@@ -58,9 +70,8 @@ def test_int8_gives_probabilities_close_to_float(small_model, calibration):
     assert (wanted.argmax(axis=1) == got.argmax(axis=1)).mean() >= 0.75
 
 
-def test_quantize_says_what_it_did(small_model, calibration, tmp_path):
-    done = []
-    quantized = quantize(small_model, calibration, progress=done.append)
+def test_quantize_says_what_it_did(small_model, told_and_quantized, tmp_path):
+    done, quantized = told_and_quantized
     assert done == [1, 2, 3, 4, 5, 6]
     assert quantized.int8_convs == 26
     assert quantized.float_ops == {}
@@ -73,13 +84,10 @@ def test_quantize_says_what_it_did(small_model, calibration, tmp_path):
     assert (tmp_path / "int8.onnx").stat().st_size < len(small_model.to_bytes()) * 0.28
 
 
-def test_quantize_gives_the_same_bytes_for_the_same_pictures(small_model, calibration, tmp_path):
-    again = open_calibration_set(shutil.copytree(calibration.source, tmp_path / "elsewhere"))
-    first, second = (
-        quantize(small_model, pictures, progress=silent).model.to_bytes()
-        for pictures in (calibration, again)
-    )
-    assert first == second
+def test_quantize_gives_the_same_bytes_for_the_same_pictures(small_model, quantized, calibration):
+    """They lie in another folder."""
+    again = quantize(small_model, calibration, progress=silent)
+    assert again.model.to_bytes() == quantized.model.to_bytes()
 
 
 def test_quantize_takes_weights_that_are_stored_as_int8(calibration):
@@ -93,9 +101,9 @@ def test_quantize_takes_weights_that_are_stored_as_int8(calibration):
     np.testing.assert_array_equal(stored, expanded)
 
 
-def test_quantize_refuses_what_is_quantised_already(small_model, calibration):
-    once = quantize(small_model, calibration, progress=silent).model
-    assert refusal(once, calibration) == ("small-int8: is quantised already. Give the fp32 model")
+def test_quantize_refuses_what_is_quantised_already(quantized, calibration):
+    line = refusal(quantized.model, calibration)
+    assert line == "small-int8: is quantised already. Give the fp32 model"
 
 
 def test_quantize_refuses_a_network_without_convolution(calibration):

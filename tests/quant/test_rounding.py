@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,12 +11,15 @@ from hypothesis import strategies as st
 from strategies import QUICK
 
 from edge.model.weights import LEVELS, quantize_weight
-from edge.quant.rounding import Moments, refit, round_weight
+from edge.quant.rounding import DAMPING, Moments, refit, round_weight
+
+
+def harm_of_rows(error, covariance):
+    return (error @ covariance * error).sum(axis=1)
 
 
 def harm(values, weight, covariance):
-    error = values - weight
-    return float((error @ covariance * error).sum())
+    return float(harm_of_rows(values - weight, covariance).sum())
 
 
 def covariance_of(rng, inputs: int, samples: int):
@@ -37,6 +42,21 @@ def test_rounding_is_on_levels_and_never_worse_than_nearest(seed, inputs, output
     nearest = np.clip(np.rint(weight / steps), -LEVELS, LEVELS) * steps
     limit = harm(nearest, weight, covariance) + 1e-3 * np.square(steps).sum() * np.trace(covariance)
     assert harm(rounded.values(), weight, covariance) <= limit
+
+
+def test_rounding_stops_where_no_single_step_helps_any_row():
+    """Whatever the other rows do, each one is moved until it has come to its own end."""
+    rng = np.random.default_rng(4)
+    weight = rng.normal(0, 1, (8, 32))
+    covariance = np.cov((rng.normal(0, 1, (500, 32)) @ rng.normal(0, 1, (32, 32))).T)
+    rounded = round_weight(weight, covariance)
+    lightly = covariance + DAMPING**2 * np.diag(covariance).mean() * np.eye(32)
+    least = harm_of_rows(rounded.values() - weight, lightly)
+    for column, move in itertools.product(range(32), (-1, 1)):
+        moved = rounded.integers.astype(np.float64)
+        moved[:, column] = np.clip(moved[:, column] + move, -LEVELS, LEVELS)
+        error = moved * rounded.steps[:, None].astype(np.float64) - weight
+        assert (harm_of_rows(error, lightly) >= least - 1e-12).all(), (column, move)
 
 
 def test_rounding_of_inputs_that_go_together_is_far_better_than_nearest():

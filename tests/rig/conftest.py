@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+MODES = [
+    pytest.param({}, id="eager"),
+    pytest.param({"RIG_MODE": "lazy"}, id="lazy"),
+    pytest.param({"RIG_INTEGRATED": "1"}, id="eager-shared"),
+    pytest.param({"RIG_MODE": "lazy", "RIG_INTEGRATED": "1"}, id="lazy-shared"),
+]
+
+
 @pytest.fixture(scope="session")
 def loaded_rig(tmp_path_factory) -> Rig:
     """Give the stand-in driver, loaded before pycuda looks for one."""
@@ -41,6 +49,14 @@ def rig(loaded_rig, monkeypatch) -> Iterator[Rig]:
         cuda._start.cache_clear()
         atexit.unregister(context.detach)
         context.detach()
+
+
+@pytest.fixture(params=MODES)
+def mode(request, rig, monkeypatch):
+    """Put the rig into one of its modes."""
+    for name, value in request.param.items():
+        monkeypatch.setenv(name, value)
+    return rig
 
 
 @pytest.fixture

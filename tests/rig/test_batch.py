@@ -22,21 +22,6 @@ from rig.echo import PICTURE_BYTES, collect, echo_of, open_echo, submit
 
 pytestmark = pytest.mark.rig
 
-MODES = [
-    pytest.param({}, id="eager"),
-    pytest.param({"RIG_MODE": "lazy"}, id="lazy"),
-    pytest.param({"RIG_INTEGRATED": "1"}, id="eager-shared"),
-    pytest.param({"RIG_MODE": "lazy", "RIG_INTEGRATED": "1"}, id="lazy-shared"),
-]
-
-
-@pytest.fixture(params=MODES)
-def mode(request, rig, monkeypatch):
-    """Put the rig into one of its modes."""
-    for name, value in request.param.items():
-        monkeypatch.setenv(name, value)
-    return rig
-
 
 @pytest.fixture
 def opened(mode):

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
+from doubles import DEADLINE_S
 from samples import make_record
+from servers.mjpeg import MJPEGServer
 
 from edge.frame import Frame
 from edge.record import FrameRecord
@@ -22,7 +26,7 @@ NEEDS_XVFB = pytest.mark.skipif(
 def record_of(height, width):
     small = make_record(("apple", 0.75), ("bird", 0.2))
     pixels = np.full((height, width, 3), 90, np.uint8)
-    return FrameRecord(Frame(pixels, 0, 0, 0, "test"), small.result, small.times)
+    return FrameRecord(Frame(pixels, 0, 0, 0, "test"), small.result, small.times, 0)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (480, 640), (1080, 1920)])
@@ -96,3 +100,40 @@ def test_show_opens_a_window_and_ends_with_the_summary(edge, screen):
     done = show(edge, screen)
     assert (done.returncode, done.stderr) == (0, "")
     assert "chelsea.png: " in done.stdout
+
+
+def find_windows(environment, count):
+    """Wait for so many windows of ours, and give their numbers."""
+    until = time.monotonic() + DEADLINE_S
+    while time.monotonic() < until:
+        words = ["xdotool", "search", "--onlyvisible", "--name", "^edge "]
+        found = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+        if len(found.stdout.split()) == count:
+            return found.stdout.split()
+    raise AssertionError(f"there are no {count} windows")
+
+
+@NEEDS_XVFB
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="no xdotool here: who presses a key?")
+@pytest.mark.parametrize("key", ["q", "Escape"])
+def test_key_ends_the_run_while_no_camera_sends(screen, key):
+    environment = {**os.environ, "DISPLAY": screen}
+    with MJPEGServer() as left, MJPEGServer() as right:
+        words = ["run", f"{left.url}#timeout=1000", f"{right.url}#timeout=1000"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "edge", *words, "--engine", "null", "--show"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            first, _ = find_windows(environment, 2)
+            left.stall()
+            right.stall()
+            for line in process.stdout:
+                if f"{right.url}  stalled" in line:
+                    break
+            subprocess.run(["xdotool", "windowfocus", first], env=environment, check=True)
+            subprocess.run(["xdotool", "key", key], env=environment, check=True)
+            said, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+    assert said.count(" stalled: no frame for ") >= 2

@@ -212,7 +212,7 @@ def test_names_of_modes_are_read_in_either_order(names, swapped):
     lines = [f"< POWER_MODEL NAME={name} ID={number} >" if swapped
              else f"<POWER_MODEL ID={number} NAME={name}>"
              for number, name in names.items()]  # fmt: skip
-    assert parse_mode_names("\n".join(["# < POWER_MODEL ID=id NAME=name >", *lines])) == names
+    assert parse_mode_names("\n".join(["# < POWER_MODEL ID=100 NAME=EXAMPLE >", *lines])) == names
 
 
 def test_throttling_is_told_when_it_begins_and_ends(tmp_path, caplog):

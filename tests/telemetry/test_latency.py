@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.record import Percentiles
-from edge.telemetry.latency import LatencyHistogram
+from edge.telemetry.latency import LONGEST_NS, LatencyHistogram
 
-TIMES_NS = st.integers(100, 100_000_000_000)
+PERCENTS = st.integers(1, 100) | st.just(99.9)
+TIMES_NS = st.integers(0, LONGEST_NS)
 
 
 def filled(times_ns):
@@ -18,36 +21,36 @@ def filled(times_ns):
     return histogram
 
 
-@given(st.lists(TIMES_NS, min_size=1, max_size=200), st.integers(1, 100))
-def test_percentile_is_within_one_percent_of_the_nearest_rank(times_ns, percent):
-    rank = -(-len(times_ns) * percent // 100)
+@given(st.lists(TIMES_NS, min_size=1, max_size=200), PERCENTS)
+def test_percentile_is_within_half_a_percent_of_the_nearest_rank(times_ns, percent):
+    rank = max(1, math.ceil(len(times_ns) * percent / 100))
     exact_ms = sorted(times_ns)[rank - 1] / 1e6
     (found_ms,) = filled(times_ns).percentiles_ms(percent)
-    assert abs(found_ms - exact_ms) <= 0.01 * exact_ms
+    assert abs(found_ms - exact_ms) <= 0.005 * exact_ms
 
 
 @given(st.lists(TIMES_NS, min_size=1, max_size=50))
 def test_percentiles_never_fall(times_ns):
     found = filled(times_ns).percentiles()
-    assert found.p50_ms <= found.p90_ms <= found.p99_ms
+    assert found.p50_ms <= found.p90_ms <= found.p99_ms <= found.p999_ms <= found.max_ms
+    assert found.max_ms == max(times_ns) / 1e6
 
 
 @given(st.lists(st.integers(-(10**6), 10**18), max_size=50))
 def test_histogram_takes_any_duration_in_the_same_memory(times_ns):
     histogram = filled(times_ns)
     assert histogram.count == len(times_ns)
-    assert sum(histogram._counts) == len(times_ns)
-    assert len(histogram._counts) == len(LatencyHistogram()._counts) < 2500
+    assert len(histogram._counts) == len(LatencyHistogram()._counts) < 5000
 
 
 def test_percentiles_are_zero_while_nothing_is_counted():
     assert LatencyHistogram().percentiles() == Percentiles(0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def test_time_below_the_first_bucket_counts_as_100_ns():
-    assert filled([0, 5]).percentiles_ms(50) == (0.0001,)
+def test_negative_time_counts_as_none():
+    assert filled([-5, -5, 7]).percentiles() == Percentiles(0.0, *[7e-6] * 4)
 
 
-def test_time_beyond_the_last_bucket_counts_as_five_minutes():
-    (longest_ms,) = filled([10**15]).percentiles_ms(50)
-    assert 300_000 < longest_ms < 330_000
+def test_time_beyond_the_last_bucket_counts_as_the_longest():
+    (found_ms,) = filled([10**18]).percentiles_ms(50)
+    assert abs(found_ms - LONGEST_NS / 1e6) <= 0.005 * found_ms

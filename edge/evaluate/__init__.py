@@ -1,0 +1,1 @@
+"""Accuracy with intervals, and what one model answers beside another."""
