@@ -143,6 +143,49 @@ class Unavailable:
 
 
 @dataclass(frozen=True, slots=True)
+class RailSummary:
+    """One rail, or a total, over some time.
+
+    Attributes:
+        name: the rail, or which rails make the total.
+        min_mw: the least reading.
+        mean_mw: over time: energy divided by duration.
+        max_mw: the largest reading.
+        energy_j: trapezoids between the readings.
+        energy_error_j: how far that may be off, for power was sampled.
+        readings: how many there were.
+    """
+
+    name: str
+    min_mw: float
+    mean_mw: float
+    max_mw: float
+    energy_j: float
+    energy_error_j: float
+    readings: int
+
+
+RailKind: TypeAlias = Literal["counted", "other", "total", "other total"]
+
+
+@dataclass(frozen=True, slots=True)
+class RailState:
+    """One rail, or one total, of this machine so far.
+
+    Attributes:
+        name: of the rail, or which rails make the total.
+        power_mw: now, or why it cannot be read.
+        summary: None before the first reading.
+        kind: "counted" in the total, "other" rail, "total" itself, or "other total" of these rails.
+    """
+
+    name: str
+    power_mw: float | Unavailable
+    summary: RailSummary | None
+    kind: RailKind
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What one picture, or one source, was named most often.
 
@@ -245,18 +288,32 @@ class Snapshot:
 
     @property
     def energy_per_frame_j(self) -> float | None:
-        """Energy of the run per classified frame, idle included; None without power or frames."""
-        if isinstance(self.power, Unavailable) or not self.frames:
+        """Mean power times the time of a frame, idle included; None without power or frames.
+
+        Not `energy_j` per frame, for the samples do not cover the very ends of a run.
+        """
+        if isinstance(self.power, Unavailable):
             return None
-        return self.power.energy_j / self.frames
+        return self._per_frame(self.power.mean_mw / 1000)
 
     @property
     def net_energy_per_frame_j(self) -> float | None:
         """The same above idle; None where idle was not measured."""
         power = self.power
-        if isinstance(power, Unavailable) or power.idle_mw is None or not self.frames:
+        if isinstance(power, Unavailable) or power.idle_mw is None:
             return None
-        return (power.energy_j - power.idle_mw / 1000 * power.covered_s) / self.frames
+        return self._per_frame((power.mean_mw - power.idle_mw) / 1000)
+
+    @property
+    def energy_per_frame_error_j(self) -> float | None:
+        """How far both may be off because power was sampled, see `PowerReading`."""
+        power = self.power
+        if isinstance(power, Unavailable) or not power.covered_s:
+            return None
+        return self._per_frame(power.energy_error_j / power.covered_s)
+
+    def _per_frame(self, watts: float) -> float | None:
+        return watts * self.elapsed_s / self.frames if self.frames else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

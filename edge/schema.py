@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.record import (
         BoardReading,
         FrameRecord,
         Percentiles,
         PowerReading,
+        RailState,
         Seen,
         Snapshot,
         SourceStatus,
@@ -63,6 +66,20 @@ def summary_row(summary: Summary) -> Row:
     return row
 
 
+def power_row(power: PowerReading | Unavailable, rails: Sequence[RailState], told_ns: int) -> Row:
+    """Give the object of this machine's power at one moment.
+
+    Args:
+        power: the total.
+        rails: and the totals that they make.
+        told_ns: since 1970 (Unix time).
+    """
+    return _head("power", told_ns) | {
+        "power": _power_row(power),
+        "rails": [_rail_row(state) for state in rails],
+    }
+
+
 def _head(kind: str, told_ns: int) -> Row:
     return {"version": SCHEMA_VERSION, "kind": kind, "time": format_time(told_ns)}
 
@@ -88,6 +105,7 @@ def _state(snapshot: Snapshot) -> Row:
         "power": _power_row(snapshot.power),
         "energy_per_frame_j": _rounded(snapshot.energy_per_frame_j),
         "net_energy_per_frame_j": _rounded(snapshot.net_energy_per_frame_j),
+        "energy_per_frame_error_j": _rounded(snapshot.energy_per_frame_error_j),
         "board": board_row(snapshot.board),
         "sources": [_source_row(source) for source in snapshot.sources],
     }
@@ -121,6 +139,24 @@ def _power_row(power: PowerReading | Unavailable) -> Row:
         "rails_mw": {name: _rounded(mw, 3) for name, mw in power.rails_mw.items()},
         "sampler_share": round(power.sampler_share, 6),
     }
+
+
+def _rail_row(state: RailState) -> Row:
+    row: Row = {"name": state.name, "kind": state.kind, "power_mw": None, "problem": ""}
+    if isinstance(state.power_mw, Unavailable):
+        row["problem"] = state.power_mw.reason
+    else:
+        row["power_mw"] = round(state.power_mw, 3)
+    summary = state.summary
+    row["summary"] = None if summary is None else {
+        "readings": summary.readings,
+        "min_mw": round(summary.min_mw, 3),
+        "mean_mw": round(summary.mean_mw, 3),
+        "max_mw": round(summary.max_mw, 3),
+        "energy_j": round(summary.energy_j, 6),
+        "energy_error_j": round(summary.energy_error_j, 6),
+    }  # fmt: skip
+    return row
 
 
 def board_row(board: BoardReading | Unavailable) -> Row:

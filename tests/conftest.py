@@ -14,6 +14,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from shutil import which
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from networks import make_residual
 from rig.cameras import Cameras, compile_cameras
@@ -34,7 +35,12 @@ def pytest_configure() -> None:
 
     A shell that starts the tests behind itself has Ctrl-C ignored, in children too. Threads of BLAS
     spin while they wait: on small matrices that costs a core, which the next worker wants.
+    No property fails because the machine was busy for a moment.
     """
+    hypothesis.settings.register_profile(
+        "busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("busy")
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from edge.model.contract import Contract
 
-QUICK = settings(max_examples=40, deadline=None)
+QUICK = settings(max_examples=40)
 """No deadline: the machine may have other work, and no test is about its speed."""
 
 _finite = st.floats(allow_nan=False, allow_infinity=False)

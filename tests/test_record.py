@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import make_frame, make_record, make_snapshot
 
-from edge.record import STAGES, FrameRecord, PowerReading, StageTimes
+from edge.record import STAGES, FrameRecord, PowerReading, StageTimes, Unavailable
 from edge.result import Guess, Result
 from edge.schema import frame_row
-from edge.sinks.text import STAGE_TITLES, counts_text, power_text, top_text
+from edge.sinks.text import STAGE_TITLES, counts_text, frame_energy_text, power_text, top_text
 
 NS = st.integers(0, 10**13)
 
@@ -59,6 +59,32 @@ def test_power_is_told_in_watts_and_joules_with_its_rail():
     power = PowerReading(5123.4, 4875.0, 12.25, "VDD_IN (module)")
     assert power_text(power) == "5.12 W now, 4.88 W mean, 12.2 J, VDD_IN (module)"
     assert power_text(make_snapshot().power).startswith("not available: no power rail")
+
+
+def test_power_is_told_with_what_its_energy_may_be_off_by():
+    power = PowerReading(5123.4, 4875.0, 12.25, "VDD_IN (module)", energy_error_j=0.31)
+    assert power_text(power) == "5.12 W now, 4.88 W mean, 12.2 ± 0.3 J, VDD_IN (module)"
+
+
+def test_energy_of_a_frame_is_mean_power_over_its_time():
+    """The samples cover 9 of the 10 seconds: what a frame cost does not become less by that."""
+    power = PowerReading(5000.0, 4000.0, 36.0, "VDD_IN", covered_s=9.0, energy_error_j=0.9)
+    cost = make_snapshot(power=power, elapsed_s=10.0, frames=400)
+    assert cost.energy_per_frame_j == pytest.approx(0.1)
+    assert cost.energy_per_frame_error_j == pytest.approx(0.0025)
+    assert cost.net_energy_per_frame_j is None
+    assert frame_energy_text(cost) == "100.0 ± 2.5 mJ a frame"
+    above = dataclasses.replace(cost, power=dataclasses.replace(power, idle_mw=1000.0))
+    assert above.net_energy_per_frame_j == pytest.approx(0.075)
+    text = "100.0 ± 2.5 mJ a frame, 75.0 of them above 1.00 W idle"
+    assert frame_energy_text(above) == text
+
+
+@pytest.mark.parametrize("power", [Unavailable("no rail"), PowerReading(1.0, 1.0, 0.0, "x")])
+def test_energy_of_a_frame_is_not_told_without_power_or_frames(power):
+    none = make_snapshot(power=power, frames=0)
+    assert none.energy_per_frame_j is none.energy_per_frame_error_j is None
+    assert frame_energy_text(none) == ""
 
 
 def test_best_guess_is_told_once_there_is_a_frame():

@@ -15,11 +15,19 @@ from jsonschema import Draft202012Validator
 from samples import FULL_BOARD, FULL_POWER, ROOT, make_record, make_snapshot, make_status
 
 from edge.errors import CameraLostError
-from edge.record import BoardReading, PowerReading, Seen, Summary, Unavailable
-from edge.schema import frame_row, snapshot_row, summary_row
+from edge.record import (
+    BoardReading,
+    PowerReading,
+    RailState,
+    RailSummary,
+    Seen,
+    Summary,
+    Unavailable,
+)
+from edge.schema import frame_row, power_row, snapshot_row, summary_row
 
 FOLDER = ROOT / "docs" / "schema"
-KINDS = ("frame", "snapshot", "summary")
+KINDS = ("frame", "snapshot", "summary", "power")
 POWERS = (
     Unavailable("no power rail"),
     PowerReading(4960.0, 4900.0, 12.25, "VDD_IN (module)"),
@@ -51,12 +59,20 @@ def full_summary():
     return Summary(snapshot, (Seen("a.png", "apple", 0.75, 12),), None)
 
 
+RAILS = (
+    RailState("VDD_IN", 5.0, RailSummary("VDD_IN", -1.0, 2.0, 9.0, 0.5, 0.125, 7), "counted"),
+    RailState("VDD_SOC", Unavailable("sleeps"), None, "other"),
+)
+NOON_NS = 1_795_608_000_000_000_000
+
+
 def rows():
     """Give one full row of each kind."""
     summary = full_summary()
     yield "frame", frame_row(make_record(("apple", 0.75), ("Käse", 0.25), file="a.png"))
     yield "snapshot", snapshot_row(summary.final)
     yield "summary", summary_row(summary)
+    yield "power", power_row(FULL_POWER, RAILS, NOON_NS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -71,6 +87,13 @@ def test_state_of_any_machine_is_valid(power, board):
     check("snapshot", snapshot_row(snapshot))
     lost = CameraLostError("rtsp://door: no route", hint="Check the network")
     check("summary", summary_row(Summary(snapshot, (), lost)))
+
+
+@pytest.mark.parametrize("power", [*POWERS, PowerReading(-3.0, -2.0, -0.5, "VDD_GPU + VIN")])
+def test_power_of_any_machine_is_valid(power):
+    row = power_row(power, (), NOON_NS)
+    assert row["time"] == "2026-11-25T12:00:00.000Z"
+    check("power", row)
 
 
 @pytest.mark.parametrize("frames", [0, 75])

@@ -282,7 +282,7 @@ def test_power_is_read_on_a_board_and_missed_on_a_bare_machine(tmp_path):
     board = check_power(make_board(tmp_path / "board", "orin_nano"))
     assert board == "VDD_IN (module): 4.80 to 4.80 W; rails found: VDD_IN, VDD_CPU_GPU_CV, VDD_SOC"
     bare = check_power(make_board(tmp_path / "bare", "bare"))
-    assert bare == Unavailable("no power rail and no RAPL on this machine")
+    assert bare == Unavailable("no power rail, no RAPL and no NVIDIA GPU on this machine")
 
 
 def test_power_that_cannot_be_fails(tmp_path):

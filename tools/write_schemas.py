@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any, get_args
 
-from edge.record import STAGES, SourceState
+from edge.record import STAGES, RailKind, SourceState
 from edge.schema import SCHEMA_VERSION
 
 Schema = dict[str, Any]
@@ -19,6 +19,11 @@ Schema = dict[str, Any]
 def number(text: str, unit: str, **limits: object) -> Schema:
     """Describe a number of 0 or more in a unit; keywords add to it or replace that."""
     return {"description": text, "type": "number", "minimum": 0, **limits, "unit": unit}
+
+
+def signed(text: str, unit: str) -> Schema:
+    """Describe a number in a unit that may be below 0, as the power of an idle rail is."""
+    return {"description": text, "type": "number", "unit": unit}
 
 
 def count(text: str, unit: str = "1") -> Schema:
@@ -127,10 +132,10 @@ POWER = record(
     "Power now and energy since the start of the run.",
     {
         "total": string("Which rail or sum the figures are."),
-        "power_mw": number("Now.", "mW"),
-        "mean_mw": number("Mean of the run so far.", "mW"),
-        "idle_mw": optional(number("Mean before the run; null where it was not measured.", "mW")),
-        "energy_j": number("Of the run so far, idle included.", "J"),
+        "power_mw": signed("Now.", "mW"),
+        "mean_mw": signed("Mean of the run so far.", "mW"),
+        "idle_mw": optional(signed("Mean before the run; null where it was not measured.", "mW")),
+        "energy_j": signed("Of the run so far, idle included.", "J"),
         "energy_error_j": number("How far the energy may be off, for it was sampled.", "J"),
         "covered_s": number("The time that mean and energy are of.", "s"),
         "rails_mw": mapping(
@@ -138,6 +143,34 @@ POWER = record(
             {"type": ["number", "null"], "unit": "mW", "description": "Null: cannot be read."},
         ),
         "sampler_share": number("Share of one core that the sampling takes.", "1"),
+    },
+)
+RAIL_SUMMARY = record(
+    "A rail, or a total, so far.",
+    {
+        "readings": count("How many there were."),
+        "min_mw": signed("The least one.", "mW"),
+        "mean_mw": signed("Over time: energy divided by duration.", "mW"),
+        "max_mw": signed("The largest one.", "mW"),
+        "energy_j": signed("Trapezoids between the readings.", "J"),
+        "energy_error_j": number("How far the energy may be off, for it was sampled.", "J"),
+    },
+)
+RAIL = record(
+    "One rail, or a total of rails.",
+    {
+        "name": string("Of the rail, or which rails make the total."),
+        "kind": string(
+            "A rail that counts in the total, another rail, the total, or another total of these"
+            " rails.",
+            enum=list(get_args(RailKind)),
+        ),
+        "power_mw": optional(signed("Now; null where it cannot be read.", "mW")),
+        "problem": string("Why it cannot be read; empty when it can."),
+        "summary": {
+            "description": "So far; null before the first reading.",
+            "oneOf": [refer("rail_summary"), {"type": "null"}],
+        },
     },
 )
 CLOCK = record(
@@ -222,10 +255,11 @@ STATE_FIELDS = {
     ),
     "power": either("Power of the machine.", "power"),
     "energy_per_frame_j": optional(
-        number("Energy of the run per classified frame, idle included.", "J")
+        signed("Mean power times the time of a classified frame, idle included.", "J")
     ),
-    "net_energy_per_frame_j": optional(
-        {"description": "The same above idle.", "type": "number", "unit": "J"}
+    "net_energy_per_frame_j": optional(signed("The same above idle.", "J")),
+    "energy_per_frame_error_j": optional(
+        number("How far both may be off, for power was sampled.", "J")
     ),
     "board": either("State of the machine.", "board"),
     "sources": items("Each source, in the order in which they were given.", refer("source")),
@@ -239,6 +273,14 @@ SUMMARY = record(
         **STATE_FIELDS,
         "seen": items("What was named what, in order of appearance.", refer("seen")),
         "lost": optional(string("How the first source that failed did so; null when none did.")),
+    },
+)
+POWER_NOW = record(
+    "This machine's power at one moment.",
+    {
+        **head("power"),
+        "power": either("Power of the machine.", "power"),
+        "rails": items("Each rail, then the totals that they make.", refer("rail")),
     },
 )
 STATE_PARTS = {
@@ -255,6 +297,10 @@ KINDS = {
     "frame": (FRAME, {"guess": GUESS}),
     "snapshot": (SNAPSHOT, STATE_PARTS),
     "summary": (SUMMARY, {**STATE_PARTS, "seen": SEEN}),
+    "power": (
+        POWER_NOW,
+        {"power": POWER, "unavailable": UNAVAILABLE, "rail": RAIL, "rail_summary": RAIL_SUMMARY},
+    ),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +69,7 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
         EdgeError: none of the cases can be measured, or an engine failed later on.
     """
     with PowerSampler(request.root) as power:
-        _await_reading(power)
+        power.wait_for_reading(FIRST_READING_S)
         options = replace(
             request.options,
             read_power=power.read,
@@ -143,9 +142,3 @@ def _describe_gpu(measured: Measured) -> Row | None:
         return asdict(run_in_child(describe_gpu))
     except EdgeError as error:
         return {"unavailable": str(error)}
-
-
-def _await_reading(power: PowerSampler) -> None:
-    until_s = time.monotonic() + FIRST_READING_S
-    while power.running and isinstance(power.read(), Unavailable) and time.monotonic() < until_s:
-        time.sleep(0.01)

@@ -2,204 +2,73 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import threading
-import time
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edge.errors import InputError
-from edge.record import Unavailable
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.table import Table
-
-    from edge.record import PowerReading
-    from edge.telemetry.power import PowerSampler
-    from edge.telemetry.power_log import LoadSummary, LogSummary, RailSummary
-
-POWER_VERSION = 1
-STDIN = "-"
-FIRST_READING_S = 1.0
-"""How long a first reading may take: RAPL wants two, and a sleeping rail has to wake up."""
+    from edge.telemetry.power import PowerFrom
 
 
 @click.command()
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C: a table, or a line a second.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; one object a line with --watch.")
+@click.option("--power", "power_from", type=click.Choice(["auto", "tegrastats"]), default="auto",
+              show_default=True,
+              help="Who tells it: the kernel and drivers, or NVIDIA's program.")  # fmt: skip
+@click.option("--hz", type=click.FloatRange(1, 100), metavar="HZ",
+              help="Samples a second; 20 unless it is said, 10 of tegrastats.")  # fmt: skip
 @click.option("--log", "log_file", metavar="FILE",
               help="Sum up a log of tegrastats instead; - is stdin.")  # fmt: skip
 @click.option("--interval", "interval_ms", type=click.IntRange(1), default=1000, metavar="MS",
               show_default=True,
               help="Time between the lines of a log that has no time stamps.")  # fmt: skip
-@click.option("--watch", is_flag=True, help="Go on, with a line a second, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; one object a line with --watch.")
+@click.option("--report", type=click.Path(path_type=Path), metavar="DIR",
+              help="Write a page with the curves of a log.")  # fmt: skip
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
 )
-def power(log_file: str | None, interval_ms: int, watch: bool, as_json: bool, root: Path) -> None:
+def power(
+    watch: bool,
+    as_json: bool,
+    power_from: PowerFrom,
+    hz: float | None,
+    log_file: str | None,
+    interval_ms: int,
+    report: Path | None,
+    root: Path,
+) -> None:
     """Read the power of this machine, or sum up a log of tegrastats.
 
-    A log gives each rail's power and energy, the board's total and the rails that make it, the
-    heat and the load. Energy is summed in trapezoids over the time stamps of the log.
+    All rails are read; the output says which of them make the total, what the energy may be off
+    by, and what the sampling itself takes. A log gives the same, and the heat and the load.
 
     \b
     Example:
       edge power
-      edge power --log tegrastats.log
+      edge power --watch
+      edge power --log tegrastats.log --report curves
     """
-    from edge.board import SysRoot
-    from edge.telemetry.power import PowerSampler
-
+    if report is not None and log_file is None:
+        raise click.UsageError("--report is of a log; give one with --log.")
     if log_file is not None:
+        from edge.cli.power_log import print_log
+
         if watch:
             raise click.UsageError("--watch reads this machine; it does not go with --log.")
-        _print_log(log_file, interval_ms, as_json=as_json)
+        print_log(log_file, interval_ms, report, as_json=as_json)
         return
-    with PowerSampler(SysRoot(root)) as sampler:
-        reading = _read_first(sampler)
-        _print_reading(reading, as_json=as_json)
-        if watch and not isinstance(reading, Unavailable):
-            with _until_interrupted():
-                _watch(sampler, as_json=as_json)
+    from edge.board import SysRoot
+    from edge.cli.power_live import print_once, print_until_stopped
+    from edge.cli.signals import stopped_by_signals
+    from edge.telemetry.power import PowerSampler
 
-
-def _read_first(sampler: PowerSampler) -> PowerReading | Unavailable:
-    deadline = time.monotonic() + FIRST_READING_S
-    reading = sampler.read()
-    while isinstance(reading, Unavailable) and sampler.running and time.monotonic() < deadline:
-        time.sleep(0.01)
-        reading = sampler.read()
-    return reading
-
-
-@contextmanager
-def _until_interrupted() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        return
-
-
-def _watch(sampler: PowerSampler, *, as_json: bool) -> None:
-    pause = threading.Event()
-    while True:
-        pause.wait(1.0)
-        _print_reading(sampler.read(), as_json=as_json)
-
-
-def _print_reading(reading: PowerReading | Unavailable, *, as_json: bool) -> None:
-    from edge.sinks.text import power_text
-
-    if as_json:
-        click.echo(json.dumps({"version": POWER_VERSION, **asdict(reading)}))
-    else:
-        click.echo(power_text(reading))
-
-
-def _print_log(file: str, interval_ms: int, *, as_json: bool) -> None:
-    from edge.telemetry.power_log import summarize_log
-
-    name = "stdin" if file == STDIN else file
-    with _open_lines(file) as lines:
-        summary = summarize_log(lines, interval_ms)
-    if isinstance(summary, Unavailable):
-        raise InputError(
-            f"{name}: {summary.reason}",
-            hint="Record one with: tegrastats --interval 1000 --logfile FILE",
-        )
-    if as_json:
-        row = {"version": POWER_VERSION, **asdict(summary)}
-        row["interval_ms"] = interval_ms if summary.timed_by == "interval" else None
-        click.echo(json.dumps(row, indent=2))
-    else:
-        _print_summary(name, summary, interval_ms)
-
-
-@contextmanager
-def _open_lines(file: str) -> Iterator[Iterator[str]]:
-    """Open a log; what is no text in it becomes unreadable lines."""
-    from edge.files import explain_os_error
-
-    try:
-        if file == STDIN:
-            yield (line.decode(errors="replace") for line in sys.stdin.buffer)
+    with (
+        stopped_by_signals() as stop,
+        PowerSampler(SysRoot(root), source=power_from, hz=hz) as sampler,
+    ):
+        if watch:
+            print_until_stopped(sampler, stop, as_json=as_json)
         else:
-            with Path(file).open(encoding="utf-8", errors="replace") as lines:
-                yield lines
-    except OSError as error:
-        raise explain_os_error(file, error) from error
-
-
-def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, soft_wrap=False)
-    console.print(Text(f"{name}: {_samples_text(summary, interval_ms)}"))
-    for doubt in _doubts(summary):
-        console.print(Text(doubt))
-    console.print()
-    if summary.rails:
-        console.print(_make_table(summary))
-    if isinstance(summary.total, Unavailable):
-        console.print(Text(f"total not available: {summary.total.reason}"))
-    else:
-        console.print(Text(f"total is {summary.total.name}"))
-    console.print()
-    for title, load in (("GPU", summary.gpu), ("EMC", summary.emc), ("CPU", summary.cpu)):
-        console.print(Text(f"{title} load  {_load_text(load)}"))
-    if summary.max_temperatures_c:
-        zones = summary.max_temperatures_c.items()
-        heat = ", ".join(f"{zone} {hottest_c:.1f} °C" for zone, hottest_c in zones)
-        console.print(Text(f"hottest   {heat}"))
-
-
-def _samples_text(summary: LogSummary, interval_ms: int) -> str:
-    if summary.timed_by == "interval":
-        apart = f"{interval_ms} ms apart (--interval; the log does not tell the time)"
-        return f"{summary.samples} samples, {summary.duration_s:.1f} s if they are {apart}"
-    apart = f"at most {summary.longest_step_s:.1f} s apart"
-    return f"{summary.samples} samples in {summary.duration_s:.1f} s by its time stamps, {apart}"
-
-
-def _doubts(summary: LogSummary) -> Iterator[str]:
-    counts = (
-        (summary.unreadable_lines, "lines that could not be read"),
-        (summary.unknown_words, "unknown words in the other lines"),
-        (summary.clock_set_back, "times that the clock was set back (counted as 0 s)"),
-    )
-    for count, what in counts:
-        if count:
-            yield f"{what}: {count}"
-
-
-def _load_text(load: LoadSummary | Unavailable) -> str:
-    if isinstance(load, Unavailable):
-        return f"not available: {load.reason}"
-    return f"{load.mean_percent:.0f} % mean, {load.max_percent:.0f} % max"
-
-
-def _make_table(summary: LogSummary) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("Rail", overflow="fold")
-    for title in ("min W", "mean W", "max W", "energy J"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for rail in summary.rails:
-        table.add_row(rail.name, *_figures(rail))
-    if not isinstance(summary.total, Unavailable):
-        table.add_row("total", *_figures(summary.total))
-    return table
-
-
-def _figures(rail: RailSummary) -> Iterator[str]:
-    for power_mw in (rail.min_mw, rail.mean_mw, rail.max_mw):
-        yield f"{power_mw / 1000:.2f}"
-    yield f"{rail.energy_j:.1f}"
+            print_once(sampler, as_json=as_json)

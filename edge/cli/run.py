@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +15,6 @@ from edge.board import SysRoot
 from edge.cli.outputs import Outputs, open_outputs, output_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import TextIO
 
     from edge.camera.round_robin import RoundRobin
@@ -26,6 +23,7 @@ if TYPE_CHECKING:
     from edge.model.contract import Contract
     from edge.record import SourceStatus, Summary
     from edge.sinks.base import Sink
+    from edge.telemetry.power import PowerFrom
 
 DEFAULT_MODEL = "squeezenet8-int8"
 
@@ -47,6 +45,12 @@ DEFAULT_MODEL = "squeezenet8-int8"
               help="Stop after so long; without it the source's end or Ctrl-C does.")  # fmt: skip
 @click.option("--top", "top_k", type=click.IntRange(1), default=5, show_default=True,
               help="Guesses a frame.")  # fmt: skip
+@click.option("--power", "power_from", type=click.Choice(["auto", "tegrastats"]),
+              default="auto", show_default=True,
+              help="Who tells the power: the kernel and drivers, or NVIDIA's program.")  # fmt: skip
+@click.option("--idle", "idle_s", type=click.FloatRange(0, 600), default=0.0, metavar="SECONDS",
+              help="Measure so long what the machine draws before the run, and tell the energy"
+                   " above that too.")  # fmt: skip
 @output_options
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
@@ -60,6 +64,8 @@ def run(
     rebuild: bool,
     seconds: float | None,
     top_k: int,
+    power_from: PowerFrom,
+    idle_s: float,
     outputs: Outputs,
     root: Path,
 ) -> None:
@@ -86,6 +92,7 @@ def run(
     from edge.camera.url import parse_source
     from edge.cli.asked import Asked
     from edge.cli.engine import open_asked, open_on_cpu
+    from edge.cli.signals import stopped_by_signals
     from edge.cli.sources import open_sources
     from edge.engine.base import AUTO, TENSORRT
     from edge.errors import EngineLostError
@@ -100,7 +107,11 @@ def run(
         opened, contract = ready.enter_context(open_asked(asked))
         played = open_sources(urls, realtime=realtime)
         # Not earlier: a plan that is built, or a camera that is awaited, would not see the event.
-        stop = stack.enter_context(_stopped_by_signals())
+        stop = stack.enter_context(stopped_by_signals())
+        power = stack.enter_context(PowerSampler(SysRoot(root), source=power_from))
+        if idle_s and not power.over:  # before the cameras run
+            click.echo(f"edge: measuring the idle power for {idle_s:g} s", err=True)
+            power.measure_idle(idle_s, stop)
         stack.enter_context(played)  # before what can be refused, so that it is closed then
         sinks = open_outputs(
             outputs, stack, stop, live=played.live,
@@ -108,12 +119,12 @@ def run(
                 "version": __version__, "model": contract.name, "engine": opened.info.name,
             },
         )  # fmt: skip
-        power = stack.enter_context(PowerSampler(SysRoot(root)))
         board = stack.enter_context(BoardSampler(SysRoot(root)))
         options = LoopOptions(
             read_power=power.read, read_board=board.read, top_k=top_k, seconds=seconds, stop=stop
         )
         text = sys.stderr if outputs.takes_stdout else sys.stdout
+        power.start_over()
         try:
             summary = _classify(played, opened, contract, sinks, text, options)
         except EngineLostError as error:
@@ -121,6 +132,7 @@ def run(
                 raise
             ready.close()
             opened, contract = ready.enter_context(open_on_cpu(asked, error))
+            power.start_over()
             summary = _classify(played, opened, contract, sinks, text, options)
     if summary.lost is not None:
         raise summary.lost
@@ -159,25 +171,16 @@ def _open_text(text: TextIO, title: str, top_k: int) -> Sink:
     return LinesSink(text)
 
 
-@contextmanager
-def _stopped_by_signals() -> Iterator[threading.Event]:
-    """Let Ctrl-C and SIGTERM set an event, so that the run ends with closed devices."""
-    stop = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def summary_text(summary: Summary, title: str) -> str:
     """Give the lines that a run ends with."""
     from edge.record import BoardReading
-    from edge.sinks.text import STAGE_TITLES, board_summary_text, counts_text, power_text
+    from edge.sinks.text import (
+        STAGE_TITLES,
+        board_summary_text,
+        counts_text,
+        frame_energy_text,
+        power_text,
+    )
 
     final = summary.final
     lines = [
@@ -190,6 +193,8 @@ def summary_text(summary: Summary, title: str) -> str:
             figures = " ".join(f"{ms:8.2f}" for ms in astuple(stage))
             lines.append(f"    {STAGE_TITLES[name]:12}{figures}")
     lines.append(f"  power {power_text(final.power)}")
+    if energy := frame_energy_text(final):
+        lines.append(f"  energy {energy}")
     if isinstance(final.board, BoardReading):
         lines.append(f"  {board_summary_text(final.board)}")
     if len(final.sources) > 1:

@@ -15,7 +15,7 @@ from edge.doctor.check import FIRST_L4T, Check
 from edge.record import BoardReading, Unavailable
 from edge.sinks.text import board_text
 from edge.telemetry.board_state import BoardProbe
-from edge.telemetry.rails import find_meter, find_rails
+from edge.telemetry.meter import find_meter
 from edge.telemetry.throttling import read_events
 
 if TYPE_CHECKING:
@@ -124,5 +124,6 @@ def _check_power(place: Place) -> Check:
         is_worse = has_mend or place.board is not None
         mend = f"Run: sudo {command}" if has_mend else ""
         return Check("power", "warning" if is_worse else "ok", detail, mend)
-    rails = ", ".join(find_rails(place.root))
-    return Check("power", "ok", f"total is {meter.total}{f'; rails: {rails}' if rails else ''}")
+    rails = ", ".join(sensor.label for sensor in meter.sensors)
+    meter.close()
+    return Check("power", "ok", f"total is {meter.total}; rails: {rails}")

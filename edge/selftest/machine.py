@@ -13,7 +13,7 @@ from edge.errors import CheckFailedError, MissingExtraError, UnavailableError
 from edge.image import to_pixels
 from edge.loop import LoopOptions, run_loop
 from edge.record import Unavailable
-from edge.telemetry.rails import find_meter, find_rails
+from edge.telemetry.meter import find_meter
 
 if TYPE_CHECKING:
     from edge.board import SysRoot
@@ -98,17 +98,19 @@ def check_power(root: SysRoot) -> str | Unavailable:
     if isinstance(meter, Unavailable):
         return meter
     readings = []
-    for _ in range(POWER_READINGS):
-        power_mw = meter.read_mw(time.monotonic_ns())
-        if power_mw is not None:
-            readings.append(power_mw)
-        time.sleep(POWER_EVERY_S)
-    rails = find_rails(root)
-    found = f"; rails found: {', '.join(rails)}" if rails else ""
+    try:
+        for _ in range(POWER_READINGS):
+            power_mw = meter.totals[0].add_up(meter.read().rails_mw)
+            if not isinstance(power_mw, Unavailable):
+                readings.append(power_mw)
+            time.sleep(POWER_EVERY_S)
+    finally:
+        meter.close()
+    found = f"; rails found: {', '.join(sensor.label for sensor in meter.sensors)}"
     if not readings:
         raise CheckFailedError(f"{meter.total}: gives no reading{found}", hint="Look into dmesg")
     low_mw, high_mw = min(readings), max(readings)
-    said = f"{meter.total}: {low_mw / 1000:.2f} to {high_mw / 1000:.2f} W{found}"
+    said = f"{meter.total}: {low_mw / 1000:.2f} to {high_mw / 1000:.2f} W"
     if not POWER_MW[0] <= low_mw <= high_mw <= POWER_MW[1]:
         raise CheckFailedError(f"{said}, which cannot be", hint="Report it with the file of --json")
-    return said
+    return f"{said}{found}"

@@ -15,6 +15,7 @@ from edge.sinks.text import (
     STAGE_TITLES,
     board_text,
     counts_text,
+    frame_energy_text,
     power_text,
     state_text,
     throttling_text,
@@ -154,7 +155,10 @@ def draw_panel(snapshot: Snapshot, title: str, *, rows: int, columns: int) -> Re
         (f"{snapshot.fps:.1f} fps", "bold"), f"   {counts_text(snapshot)}"
         f"   {snapshot.elapsed_s:.0f} s"
     )  # fmt: skip
-    power = Text(f"power {power_text(snapshot.power)}", style="dim")
+    costs = [f"power {power_text(snapshot.power)}"]
+    if energy := frame_energy_text(snapshot):
+        costs.append(f"energy {energy}")
+    power = Text("\n".join(costs), style="dim")
     return Panel(
         Group(
             middle,

@@ -28,10 +28,28 @@ def power_text(power: PowerReading | Unavailable) -> str:
     """Say the power in one line, or why there is none."""
     if isinstance(power, Unavailable):
         return f"not available: {power.reason}"
+    error = f" ± {power.energy_error_j:.1f}" if power.energy_error_j else ""
     return (
         f"{power.power_mw / 1000:.2f} W now, {power.mean_mw / 1000:.2f} W mean,"
-        f" {power.energy_j:.1f} J, {power.total}"
+        f" {power.energy_j:.1f}{error} J, {power.total}"
     )
+
+
+def frame_energy_text(snapshot: Snapshot) -> str:
+    """Say what a frame cost, in all and above idle; empty where that is not known."""
+    energy_j, error_j = snapshot.energy_per_frame_j, snapshot.energy_per_frame_error_j
+    if energy_j is None or isinstance(snapshot.power, Unavailable):
+        return ""
+    error = f" ± {_millijoules(error_j)}" if error_j else ""
+    text = f"{_millijoules(energy_j)}{error} mJ a frame"
+    net_j, idle_mw = snapshot.net_energy_per_frame_j, snapshot.power.idle_mw
+    if net_j is None or idle_mw is None:
+        return text
+    return f"{text}, {_millijoules(net_j)} of them above {idle_mw / 1000:.2f} W idle"
+
+
+def _millijoules(energy_j: float) -> str:
+    return f"{energy_j * 1000:.1f}"
 
 
 def board_text(board: BoardReading | Unavailable) -> str:

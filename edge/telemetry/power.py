@@ -4,65 +4,121 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from edge.record import PowerReading, Unavailable
-from edge.telemetry.rails import find_meter
+from edge.record import PowerReading, RailState, Unavailable
+from edge.telemetry.energy import RailTally
+from edge.telemetry.meter import find_meter
+from edge.telemetry.tegrastats import explain_no_total
+from edge.telemetry.tegrastats_child import TegrastatsChild
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
 
     from edge.board import SysRoot
-    from edge.telemetry.rails import PowerMeter
+    from edge.record import RailSummary
+    from edge.telemetry.meter import Meter, PowerSample
 
-SAMPLE_HZ = 20
+PowerFrom: TypeAlias = Literal["auto", "tegrastats"]
+"""What the kernel and the drivers tell, or what NVIDIA's program does."""
+
+SAMPLE_HZ: dict[PowerFrom, float] = {"auto": 20.0, "tegrastats": 10.0}
+"""How often, unless it is asked for otherwise; the program takes more of a core for each line."""
+
+SILENT_NS = 5_000_000_000
+"""After so long without a sample the last one is not "now" any more."""
 
 
-class EnergyIntegral:
-    """The trapezoid sum of power over time."""
+class PowerSource(Protocol):
+    """Gives samples to one thread until another one stops it."""
 
-    def __init__(self) -> None:
-        self.energy_j = 0.0
-        self.seconds = 0.0
-        self.power_mw: float | None = None
-        self._last_ns = 0
+    @property
+    def ended(self) -> Unavailable | None:
+        """Why there will be no more samples though nobody stopped it."""
 
-    def add(self, power_mw: float, now_ns: int) -> None:
-        """Add one sample; `now_ns` is the monotonic clock and does not go back."""
-        if self.power_mw is not None:
-            step_s = (now_ns - self._last_ns) / 1e9
-            self.energy_j += (self.power_mw + power_mw) / 2000 * step_s
-            self.seconds += step_s
-        self.power_mw, self._last_ns = power_mw, now_ns
+    @property
+    def not_connected(self) -> tuple[str, ...]:
+        """Channels that measure nothing."""
 
-    def mean_mw(self) -> float:
-        """Give the mean power; the last sample while there is only one."""
-        if self.seconds > 0:
-            return self.energy_j / self.seconds * 1000
-        return self.power_mw or 0.0
+    def elsewhere_ns(self) -> int:
+        """Give the CPU time that it took so far outside the thread of `samples`."""
+
+    def samples(self) -> Iterator[PowerSample]:
+        """Give one sample after the other, each at its time."""
+
+    def stop(self) -> None:
+        """End `samples`, from any thread, and let go of what was opened; once."""
+
+
+class PolledMeter:
+    """Reads a meter at a steady rate.
+
+    Args:
+        meter: is closed with it.
+        hz: samples a second.
+    """
+
+    ended: Unavailable | None = None
+
+    def __init__(self, meter: Meter, hz: float) -> None:
+        self._meter = meter
+        self.not_connected = meter.not_connected
+        self._period_ns = round(1e9 / hz)
+        self._stop = threading.Event()
+
+    def elsewhere_ns(self) -> int:
+        """Give 0: the kernel's own work for a reading is the reader's."""
+        return 0
+
+    def samples(self) -> Iterator[PowerSample]:
+        """Give one sample a period; those whose time went by are left out."""
+        due_ns = time.monotonic_ns()
+        try:
+            while True:
+                yield self._meter.read()
+                now_ns = time.monotonic_ns()
+                due_ns = max(due_ns + self._period_ns, now_ns)
+                if self._stop.wait((due_ns - now_ns) / 1e9):
+                    return
+        finally:
+            self._meter.close()
+
+    def stop(self) -> None:
+        """Wake up the thread and let it go."""
+        self._stop.set()
 
 
 class PowerSampler:
-    """Reads the total 20 times a second between enter and exit.
+    """Reads all rails many times a second between enter and exit; any thread may ask.
 
     Args:
         root: where /sys is.
+        source: whom to ask.
+        hz: samples a second, None for what suits the source.
     """
 
-    def __init__(self, root: SysRoot) -> None:
-        self._meter = find_meter(root)
-        self._integral = EnergyIntegral()
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
+    def __init__(
+        self, root: SysRoot, *, source: PowerFrom = "auto", hz: float | None = None
+    ) -> None:
+        self._source: PowerSource | Unavailable = _open_source(
+            root, source, SAMPLE_HZ[source] if hz is None else hz
+        )
+        self._changed = threading.Condition()
+        self._tallies: dict[str, RailTally] = {}
+        self._last: PowerSample | None = None
+        self._idle_mw: float | None = None
         self._thread: threading.Thread | None = None
+        self._started_ns = self._cpu_ns = 0
 
     def __enter__(self) -> Self:
         """Start the thread where there is something to sample."""
-        if not isinstance(self._meter, Unavailable):
+        self._started_ns = time.monotonic_ns()
+        if not isinstance(self._source, Unavailable):
             self._thread = threading.Thread(
-                target=self._sample, args=(self._meter,), name="power", daemon=True
+                target=self._sample, args=(self._source,), name="power", daemon=True
             )
             self._thread.start()
         return self
@@ -74,37 +130,135 @@ class PowerSampler:
         traceback: TracebackType | None,
     ) -> None:
         """Stop the thread."""
-        self._stop.set()
-        if self._thread is not None:
+        if self._thread is not None and not isinstance(self._source, Unavailable):
+            self._source.stop()
             self._thread.join()
 
     @property
-    def running(self) -> bool:
-        """Whether there is a total to sample, of which a reading may come yet."""
-        return self._thread is not None
+    def over(self) -> bool:
+        """Whether no reading will come any more."""
+        return isinstance(self._source, Unavailable) or self._source.ended is not None
 
     def read(self) -> PowerReading | Unavailable:
         """Give the power now and the energy so far, or why there is none."""
-        if isinstance(self._meter, Unavailable):
-            return self._meter
-        with self._lock:
-            integral = self._integral
-            if integral.power_mw is None:
-                return Unavailable(f"{self._meter.total}: no reading yet")
-            return PowerReading(
-                integral.power_mw,
-                integral.mean_mw(),
-                integral.energy_j,
-                self._meter.total,
-                integral.seconds,
-            )
+        if isinstance(self._source, Unavailable):
+            return self._source
+        with self._changed:
+            return self._source.ended or self._read(time.monotonic_ns())
 
-    def _sample(self, meter: PowerMeter) -> None:
-        while True:
+    def _read(self, now_ns: int) -> PowerReading | Unavailable:
+        last = self._last
+        if now_ns - (self._started_ns if last is None else last.now_ns) > SILENT_NS:
+            return Unavailable(f"no reading for more than {SILENT_NS / 1e9:.0f} s")
+        if last is None:
+            return Unavailable("no reading yet")
+        if not last.totals:
+            return Unavailable(explain_no_total(last.rails_mw))
+        total = last.totals[0]
+        tally = self._tallies.get(total.name)
+        now_mw = total.add_up(last.rails_mw)
+        if isinstance(now_mw, Unavailable) and (
+            tally is None or last.now_ns - tally.integral.last_ns > SILENT_NS
+        ):
+            return Unavailable(f"{total.name}: {now_mw.reason}")
+        assert tally is not None  # noqa: S101 - what can be read is in it
+        integral = tally.integral
+        assert integral.power_mw is not None  # noqa: S101 - it was made for a reading
+        return PowerReading(
+            power_mw=integral.power_mw,
+            mean_mw=integral.mean_mw(),
+            energy_j=integral.energy_j,
+            total=total.name,
+            covered_s=integral.seconds,
+            energy_error_j=integral.error_j,
+            idle_mw=self._idle_mw,
+            rails_mw={
+                name: None if isinstance(power_mw, Unavailable) else power_mw
+                for name, power_mw in last.rails_mw.items()
+            },
+            sampler_share=self._cpu_ns / max(1, now_ns - self._started_ns),
+        )
+
+    @property
+    def not_connected(self) -> tuple[str, ...]:
+        """Channels of this machine that measure nothing."""
+        return () if isinstance(self._source, Unavailable) else self._source.not_connected
+
+    def rails(self) -> tuple[RailState, ...]:
+        """Give every rail, those that count first, and below them the totals that they make."""
+        with self._changed:
+            if self._last is None:
+                return ()
+            rails_mw, totals = self._last.rails_mw, self._last.totals
+            counted = totals[0].parts if totals else ()
+            names = sorted(rails_mw, key=lambda name: name not in counted)
+            states = [
+                RailState(name, rails_mw[name], self._summarize(name),
+                          "counted" if name in counted else "other")
+                for name in names
+            ]  # fmt: skip
+            states += [
+                RailState(total.name, total.add_up(rails_mw), self._summarize(total.name),
+                          "total" if number == 0 else "other total")
+                for number, total in enumerate(totals)
+            ]  # fmt: skip
+            return tuple(states)
+
+    def _summarize(self, name: str) -> RailSummary | None:
+        tally = self._tallies.get(name)
+        return None if tally is None else tally.summarize()
+
+    def wait_for_reading(self, patience_s: float) -> PowerReading | Unavailable:
+        """Wait until there is a reading, so long at most, and give it or why there is none."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.over or isinstance(self._read(time.monotonic_ns()), PowerReading),
+                patience_s,
+            )
+        return self.read()
+
+    def measure_idle(self, seconds: float, stop: threading.Event) -> None:
+        """Take the mean power of so many seconds from now for that of idling, then start over.
+
+        Does not wait where nothing can be measured.
+        """
+        if self.over:
+            return
+        self.start_over()
+        stop.wait(seconds)
+        reading = self.read()
+        if isinstance(reading, PowerReading) and reading.covered_s > 0:
+            self._idle_mw = reading.mean_mw
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Begin the sums anew: the run begins here."""
+        with self._changed:
             now_ns = time.monotonic_ns()
-            power_mw = meter.read_mw(now_ns)
-            if power_mw is not None:
-                with self._lock:
-                    self._integral.add(power_mw, now_ns)
-            if self._stop.wait(1 / SAMPLE_HZ):
-                return
+            for tally in self._tallies.values():
+                tally.start_over(now_ns)
+
+    def _sample(self, source: PowerSource) -> None:
+        for sample in source.samples():
+            with self._changed:
+                self._last = sample
+                for name, power_mw in sample.rails_mw.items():
+                    self._add(name, power_mw, sample)
+                for total in sample.totals:
+                    self._add(total.name, total.add_up(sample.rails_mw), sample)
+                self._cpu_ns = time.thread_time_ns() + source.elsewhere_ns()
+                self._changed.notify_all()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _add(self, name: str, power_mw: float | Unavailable, sample: PowerSample) -> None:
+        if not isinstance(power_mw, Unavailable):
+            tally = self._tallies.setdefault(name, RailTally(name))
+            tally.add(power_mw, sample.now_ns, sample.took_ns)
+
+
+def _open_source(root: SysRoot, source: PowerFrom, hz: float) -> PowerSource | Unavailable:
+    if source == "tegrastats":
+        return TegrastatsChild.start(round(1000 / hz))
+    meter = find_meter(root)
+    return meter if isinstance(meter, Unavailable) else PolledMeter(meter, hz)

@@ -11,57 +11,19 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge.record import Unavailable
-from edge.telemetry.power import EnergyIntegral
-from edge.telemetry.rails import choose_total
-from edge.telemetry.tegrastats import parse_tegrastats
+from edge.telemetry.energy import RailTally
+from edge.telemetry.rails import list_totals
+from edge.telemetry.tegrastats import explain_no_total, parse_tegrastats
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable, Sequence
 
+    from edge.record import RailSummary
     from edge.telemetry.tegrastats import TegraSample
 
 TimedBy: TypeAlias = Literal["timestamps", "interval"]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the board does not tell its zone
 _LOADS = ("GR3D", "EMC", "CPU")
-
-
-@dataclass(frozen=True, slots=True)
-class TotalPower:
-    """The total of a board at one moment, and which rail or sum of rails it is."""
-
-    total: str
-    power_mw: int
-
-
-def read_total(sample: TegraSample) -> TotalPower | Unavailable:
-    """Give the total power of one line, by the same table as that of the rails in /sys."""
-    rails = {rail.name: rail.power_mw for rail in sample.rails}
-    chosen = choose_total(rails)
-    if chosen is None:
-        return Unavailable(_explain_no_total(rails))
-    total, parts = chosen
-    return TotalPower(total, sum(rails[name] for name in parts))
-
-
-@dataclass(frozen=True, slots=True)
-class RailSummary:
-    """One rail, or the total, over a log.
-
-    Attributes:
-        name: the rail, or which rails make the total.
-        min_mw: the least reading.
-        mean_mw: over time: energy divided by duration.
-        max_mw: the largest reading.
-        energy_j: trapezoids between the readings.
-        readings: lines that gave it.
-    """
-
-    name: str
-    min_mw: float
-    mean_mw: float
-    max_mw: float
-    energy_j: float
-    readings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +67,36 @@ class LogSummary:
     gpu: LoadSummary | Unavailable
     emc: LoadSummary | Unavailable
     cpu: LoadSummary | Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class RailCurve:
+    """One rail, or the total, over the time of a log.
+
+    Attributes:
+        name: the rail, or which rails make the total.
+        times_s: since the first sample of the log.
+        power_mw: at these times.
+    """
+
+    name: str
+    times_s: Sequence[float]
+    power_mw: Sequence[float]
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLog:
+    """A log with its curves.
+
+    Attributes:
+        summary: what it comes to.
+        rails: in the order of the log.
+        total: None where there is none.
+    """
+
+    summary: LogSummary
+    rails: tuple[RailCurve, ...]
+    total: RailCurve | None
 
 
 @dataclass(slots=True)
@@ -172,8 +164,8 @@ class _Gathered:
         self.samples += 1
 
 
-def summarize_log(lines: Iterable[str], interval_ms: int) -> LogSummary | Unavailable:
-    """Sum up a log, or say that there is no line of tegrastats in it.
+def read_log(lines: Iterable[str], interval_ms: int) -> PowerLog | Unavailable:
+    """Read and sum up a log, or say that there is no line of tegrastats in it.
 
     Args:
         lines: with or without line ends.
@@ -186,9 +178,10 @@ def summarize_log(lines: Iterable[str], interval_ms: int) -> LogSummary | Unavai
     times_ns = [0]
     for step_s in steps_s:
         times_ns.append(times_ns[-1] + round(step_s * 1e9))
+    total = _sum_total(gathered.rails)
     loads = gathered.loads
     stamped = timed_by == "timestamps"  # before, a user who is not root is given a 0
-    return LogSummary(
+    summary = LogSummary(
         samples=gathered.samples,
         unreadable_lines=gathered.unreadable_lines,
         unknown_words=gathered.unknown_words,
@@ -196,12 +189,17 @@ def summarize_log(lines: Iterable[str], interval_ms: int) -> LogSummary | Unavai
         timed_by=timed_by,
         longest_step_s=max(steps_s, default=0.0),
         clock_set_back=set_back,
-        total=_sum_total(gathered.rails, times_ns),
+        total=total if isinstance(total, Unavailable) else _sum_up(*total, times_ns),
         rails=tuple(_sum_up(name, one, times_ns) for name, one in gathered.rails.items()),
         max_temperatures_c=gathered.max_temperatures_c,
         gpu=loads["GR3D"].summarize(zero_is_told=stamped),
         emc=loads["EMC"].summarize(zero_is_told=False),
         cpu=loads["CPU"].summarize(zero_is_told=True),
+    )
+    return PowerLog(
+        summary=summary,
+        rails=tuple(_draw(name, one, times_ns) for name, one in gathered.rails.items()),
+        total=None if isinstance(total, Unavailable) else _draw(*total, times_ns),
     )
 
 
@@ -249,12 +247,12 @@ def _spread(stamps_s: Iterable[float]) -> list[float]:
     return times_s
 
 
-def _sum_total(rails: dict[str, _Series], times_ns: list[int]) -> RailSummary | Unavailable:
-    """Sum up the total; it is chosen once, so that a cut line does not mix two totals."""
-    chosen = choose_total(rails)
-    if chosen is None:
-        return Unavailable(_explain_no_total(rails))
-    total, parts = chosen
+def _sum_total(rails: dict[str, _Series]) -> tuple[str, _Series] | Unavailable:
+    """Give the total; it is chosen once, so that a cut line does not mix two totals."""
+    totals = list_totals(rails)
+    if not totals:
+        return Unavailable(explain_no_total(rails))
+    name, parts = totals[0].name, totals[0].parts
     sums_mw: dict[int, float] = {}
     given: Counter[int] = Counter()
     for part in parts:
@@ -266,25 +264,18 @@ def _sum_total(rails: dict[str, _Series], times_ns: list[int]) -> RailSummary | 
         if count == len(parts):
             series.add(sample, sums_mw[sample])
     if not series.samples:
-        return Unavailable(f"{total}: no line has all of its rails")
-    return _sum_up(total, series, times_ns)
+        return Unavailable(f"{name}: no line has all of its rails")
+    return name, series
+
+
+def _draw(name: str, series: _Series, times_ns: list[int]) -> RailCurve:
+    return RailCurve(name, [times_ns[sample] / 1e9 for sample in series.samples], series.power_mw)
 
 
 def _sum_up(name: str, series: _Series, times_ns: list[int]) -> RailSummary:
-    integral = EnergyIntegral()
+    tally = RailTally(name)
     for sample, power_mw in zip(series.samples, series.power_mw, strict=True):
-        integral.add(power_mw, times_ns[sample])
-    return RailSummary(
-        name=name,
-        min_mw=min(series.power_mw),
-        mean_mw=integral.mean_mw(),
-        max_mw=max(series.power_mw),
-        energy_j=integral.energy_j,
-        readings=len(series.power_mw),
-    )
-
-
-def _explain_no_total(rails: Collection[str]) -> str:
-    if not rails:
-        return "tegrastats printed no power rail; some boards show them to root alone"
-    return f"no known total of the rails {', '.join(rails)}"
+        tally.add(power_mw, times_ns[sample])
+    summary = tally.summarize()
+    assert summary is not None  # noqa: S101 - a series has a reading
+    return summary

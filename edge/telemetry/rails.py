@@ -1,177 +1,199 @@
-"""Where this machine's total power can be read: Jetson rails (INA3221, INA238) or x86 RAPL.
+"""Which power rails a Jetson has, found by label, and which of them make its total.
 
 A Jetson's rails overlap, so each board has one right total: an input rail where there is one, a
 sum of rails that do not feed each other elsewhere.
 Source: NVIDIA Jetson Linux Developer Guide, "Platform Power and Performance"; kernel
-`Documentation/hwmon/ina3221.rst` and `Documentation/power/powercap/powercap.rst`.
+`Documentation/hwmon/ina3221.rst` and `Documentation/hwmon/ina238.rst`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+import errno
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from edge.board import SysRoot, detect_board
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
+    from edge.board import SysRoot
 
-class PowerMeter(Protocol):
-    """Reads one total."""
+NOT_CONNECTED = "NC"
+"""The label of a channel that measures nothing."""
 
-    @property
-    def total(self) -> str:
-        """Which rail or sum this is."""
+_NUMBER_BYTES = 64
 
-    def read_mw(self, now_ns: int) -> float | None:
-        """Give the power at `now_ns` of the monotonic clock; None where it cannot be told yet."""
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A total of a board.
+
+    Attributes:
+        name: which rail or sum of rails it is, and of what.
+        parts: the labels of its rails.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+
+    def add_up(self, rails_mw: Mapping[str, float | Unavailable]) -> float | Unavailable:
+        """Give the sum of its parts in mW, or why the first one that lacks does so."""
+        sum_mw = 0.0
+        for part in self.parts:
+            power_mw = rails_mw[part]
+            if isinstance(power_mw, Unavailable):
+                return Unavailable(f"{part} {power_mw.reason}")
+            sum_mw += power_mw
+        return sum_mw
+
+
+TOTALS = (
+    Total("VIN (board input)", ("VIN",)),
+    Total("VDD_IN (module)", ("VDD_IN",)),
+    Total("VDD_IN + VDD_MUX (board)", ("VDD_IN", "VDD_MUX")),
+    Total("POM_5V_IN (module)", ("POM_5V_IN",)),
+    Total(
+        "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0 (module)",
+        ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),
+    ),
+    Total(
+        "VDD_GPU + VDD_CPU_SOC_MSS + VIN_SYS_5V0 (module)",
+        ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),
+    ),
+    Total(
+        "GPU + CPU + SOC + CV + VDDRQ + SYS5V (module)",
+        ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"),
+    ),
+)
+"""Of all boards, best first. VDDQ_VDD2_1V8AO of AGX Orin is in none: VIN_SYS_5V0 feeds it. On TX1
+and TX2 the module is what counts, as on the other boards; VDD_MUX is the carrier beside it."""
+
+
+def list_totals(labels: Collection[str]) -> tuple[Total, ...]:
+    """Give the totals that these rails make; the first is the one that counts."""
+    return tuple(total for total in TOTALS if all(part in labels for part in total.parts))
 
 
 @dataclass(frozen=True, slots=True)
 class Rail:
-    """One channel of a monitor chip: voltage and current, or power, in files of its own."""
+    """One channel of a monitor chip.
+
+    Attributes:
+        label: as the board names it.
+        files: their product is the power: one file, or voltage and current.
+        units_per_mw: of that product.
+    """
 
     label: str
-    voltage_mv: Path | None
-    current_ma: Path | None
-    power_uw: Path | None = None
+    files: tuple[Path, ...]
+    units_per_mw: int
 
-    def read_mw(self) -> float:
-        """Give the power; raises OSError or ValueError where the files do not give a number."""
-        if self.power_uw is not None:
-            return int(self.power_uw.read_text()) / 1000
-        assert self.voltage_mv is not None  # noqa: S101 - a rail has one form or the other
-        assert self.current_ma is not None  # noqa: S101
-        return int(self.voltage_mv.read_text()) * int(self.current_ma.read_text()) / 1000
+    def measure(self, now_ns: int) -> float | Unavailable:  # noqa: ARG002 - it is as it is
+        """Give the power in mW: 0 and below 0 are readings; what is none says why."""
+        product = 1
+        for file in self.files:
+            try:
+                text = _read(file)
+            except OSError as error:
+                return Unavailable(_explain(file, error))
+            try:
+                product *= int(text)
+            except ValueError:
+                return Unavailable(f"gives no number: {text!r} in {file}")
+        return product / self.units_per_mw
+
+    def closed_to_user(self) -> Path | None:
+        """Give the folder of the files that this user may never read; None if they are open."""
+        for file in self.files:
+            if file.exists() and not os.access(file, os.R_OK, effective_ids=True):
+                return file.parent
+        return None
 
 
-@dataclass(frozen=True, slots=True)
-class RailMeter:
-    """The sum of rails that do not overlap."""
+@dataclass(slots=True)
+class Rails:
+    """What monitor chips there are.
 
-    total: str
-    rails: tuple[Rail, ...]
+    Attributes:
+        by_label: the channels that measure something.
+        not_connected: those that say of themselves that they do not.
+        closed: folders of chips whose labels this user may not read.
+    """
 
-    def read_mw(self, now_ns: int) -> float | None:  # noqa: ARG002 - rails are read as they are
-        """Give the sum; None while a rail cannot be read."""
+    by_label: dict[str, Rail] = field(default_factory=dict)
+    not_connected: list[str] = field(default_factory=list)
+    closed: list[Path] = field(default_factory=list)
+
+    def add(self, label_file: Path, default: str, *files: Path, units_per_mw: int) -> None:
+        """Take a channel where it has its files; a label that comes twice gets its chip's name."""
         try:
-            return sum(rail.read_mw() for rail in self.rails)
-        except (OSError, ValueError):
-            return None
+            label = _read(label_file).decode("utf-8", "replace").strip()
+        except PermissionError:
+            self.closed.append(label_file.parent)
+            return
+        except OSError:
+            label = default
+        if not label or not all(file.exists() for file in files):
+            return
+        if label == NOT_CONNECTED:
+            self.not_connected.append(f"{label_file.parent.name}/{label_file.name}")
+            return
+        if label in self.by_label:
+            label = f"{label} ({label_file.parent.name})"
+        self.by_label[label] = Rail(label, files, units_per_mw)
 
 
-class RaplMeter:
-    """The package's energy counter, which wraps; power is the difference of two readings."""
-
-    def __init__(self, counter: Path, wrap_uj: int) -> None:
-        self.total = "RAPL package (CPU only)"
-        self._counter = counter
-        self._wrap_uj = wrap_uj
-        self._last: tuple[int, int] | None = None
-
-    def read_mw(self, now_ns: int) -> float | None:
-        """Give the mean power since the last call; None at the first."""
-        try:
-            energy_uj = int(self._counter.read_text())
-        except (OSError, ValueError):
-            return None
-        last, self._last = self._last, (now_ns, energy_uj)
-        if last is None or now_ns <= last[0]:
-            return None
-        spent_uj = (energy_uj - last[1]) % self._wrap_uj
-        return spent_uj / (now_ns - last[0]) * 1e6
-
-
-TOTALS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("VIN (board input)", ("VIN",)),
-    ("VDD_IN (module)", ("VDD_IN",)),
-    ("POM_5V_IN (module)", ("POM_5V_IN",)),
-    (
-        "VDD_GPU_SOC + VDD_CPU_CV + VIN_SYS_5V0 (module)",
-        ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0"),
-    ),
-    (
-        "VDD_GPU + VDD_CPU_SOC_MSS + VIN_SYS_5V0 (module)",
-        ("VDD_GPU", "VDD_CPU_SOC_MSS", "VIN_SYS_5V0"),
-    ),
-    (
-        "GPU + CPU + SOC + CV + VDDRQ + SYS5V (module)",
-        ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V"),
-    ),
-)  # fmt: skip
-"""Name of a total and the rails that make it, best first; found by label, not by board."""
-
-
-def choose_total(labels: Collection[str]) -> tuple[str, tuple[str, ...]] | None:
-    """Give the best total that these rails make, its name and its rails; None if they make none."""
-    for total, parts in TOTALS:
-        if all(label in labels for label in parts):
-            return total, parts
-    return None
-
-
-def find_rails(root: SysRoot) -> dict[str, Rail]:
-    """Give the power rails of a Jetson by label; empty where there are none."""
-    rails: dict[str, Rail] = {}
+def find_rails(root: SysRoot) -> Rails:
+    """Give the power rails of a Jetson; none on other machines."""
+    rails = Rails()
     for chip in root.glob("sys/class/hwmon/hwmon*"):
         kind = _text(chip / "name")
-        if kind == "ina238" and (chip / "power1_input").exists():
-            label = _text(chip / "label") or "VIN"
-            rails[label] = Rail(label, None, None, chip / "power1_input")
+        if kind == "ina238":
+            rails.add(chip / "label", "VIN", chip / "power1_input", units_per_mw=1000)
         if kind == "ina3221":
             for number in (1, 2, 3):  # 4 to 7 are shunt voltages
-                label = _text(chip / f"in{number}_label")
                 files = chip / f"in{number}_input", chip / f"curr{number}_input"
-                if label and label != "NC" and all(file.exists() for file in files):
-                    rails[label] = Rail(label, *files)
+                rails.add(chip / f"in{number}_label", "", *files, units_per_mw=1000)
+    # JetPack 3 and 4; kernels before 4.9 name the folder otherwise.
+    for label_file in root.glob("sys/bus/i2c/drivers/ina3221x/*/iio[:_]device*/rail_name_*"):
+        number_text = label_file.name.removeprefix("rail_name_")
+        power = label_file.with_name(f"in_power{number_text}_input")
+        rails.add(label_file, "", power, units_per_mw=1)
     return rails
 
 
-def find_meter(root: SysRoot) -> PowerMeter | Unavailable:
-    """Give the meter of this machine's total power, or say why there is none."""
-    rails = find_rails(root)
-    chosen = choose_total(rails)
-    if chosen is not None:
-        total, labels = chosen
-        return _if_allowed(RailMeter(total, tuple(rails[label] for label in labels)))
-    board = detect_board(root)
-    if board is not None:
-        return Unavailable(f"{board.module}: none of its power rails was found")
-    return _find_rapl(root)
+def open_up(folders: Iterable[Path]) -> str:
+    """Give the command that lets every user read the figures of these chips."""
+    return "sudo chmod a+r " + " ".join(f"{folder}/*" for folder in dict.fromkeys(folders))
 
 
-def _if_allowed(meter: RailMeter) -> RailMeter | Unavailable:
-    """Give the meter, or say that this user will never get a reading (AGX Orin, JetPack 5)."""
+def _explain(file: Path, error: OSError) -> str:
+    if error.errno == errno.EAGAIN:
+        return "sleeps: it has no power now (EAGAIN)"
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return f"is for root only here: {open_up([file.parent])}"
+    if error.errno == errno.ENODATA:
+        switch = file.with_name(f"in{''.join(filter(str.isdigit, file.name))}_enable")
+        return f"is disabled: echo 1 | sudo tee {switch}"
+    if error.errno in {errno.ENOENT, errno.ENODEV}:
+        return f"is gone: {file}"
+    return f"cannot be read: {error.strerror} ({file})"
+
+
+def _read(file: Path) -> bytes:
+    """Read a small file without Python's layers, which cost five times as much."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        sum(rail.read_mw() for rail in meter.rails)
-    except PermissionError as error:
-        return Unavailable(f"{meter.total} is for root only here: sudo chmod a+r {error.filename}")
-    except (OSError, ValueError):
-        return meter  # a rail that sleeps may wake up
-    return meter
+        return os.read(descriptor, _NUMBER_BYTES)
+    finally:
+        os.close(descriptor)
 
 
-def _find_rapl(root: SysRoot) -> PowerMeter | Unavailable:
-    package = root.path / "sys/class/powercap/intel-rapl:0"
-    if not package.exists():
-        return Unavailable("no power rail and no RAPL on this machine")
+def _text(file: Path) -> str:
     try:
-        int((package / "energy_uj").read_text())
-        wrap_uj = int((package / "max_energy_range_uj").read_text())
-    except PermissionError:
-        return Unavailable(f"RAPL is for root only here: sudo chmod a+r {package}/energy_uj")
-    except (OSError, ValueError):
-        return Unavailable("RAPL is here, but gives no reading")
-    if wrap_uj <= 0:
-        return Unavailable("RAPL is here, but its counter has no range")
-    return RaplMeter(package / "energy_uj", wrap_uj)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
+        return _read(file).decode("utf-8", "replace").strip()
     except OSError:
         return ""

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 OFF_BELOW_C = -200.0
 """A zone without power is printed as -256C; no sensor of a board that runs reads near it."""
@@ -141,6 +141,13 @@ class TegraSample:
     def is_tegrastats(self) -> bool:
         """Whether the line came from tegrastats: all releases print memory and cores."""
         return self.ram is not None or bool(self.cores)
+
+
+def explain_no_total(labels: Collection[str]) -> str:
+    """Say why a board has no total when these are the rails that were printed."""
+    if not labels:
+        return "tegrastats printed no power rail; some boards show them to root alone"
+    return f"no known total of the rails {', '.join(labels)}"
 
 
 def parse_tegrastats(line: str) -> TegraSample:

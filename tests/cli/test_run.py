@@ -14,7 +14,9 @@ from importlib.util import find_spec
 import pytest
 from board_states import make_whole_board
 from boards import make_board
+from played import PlayedBoard
 from samples import ROOT, cut, make_picture, make_video
+from tegrastats_lines import ORIN
 
 from edge.model.onnx_file import save_model
 
@@ -75,6 +77,49 @@ def test_power_of_a_board_is_in_the_summary(edge, tmp_path):
     assert re.search(
         rf"  power 8\.72 W now, 8\.72 W mean, \d+\.\d J, {re.escape(total)}\n", done.stdout
     )
+
+
+COST = re.compile(
+    r"  power (?P<now>\S+) W now, (?P<mean>\S+) W mean, (?P<energy>\S+) ± (?P<error>\S+) J, VDD_IN"
+    r" \(module\)\n  energy (?P<frame>\S+) ± \S+ mJ a frame, (?P<net>\S+) of them above"
+    r" (?P<idle>\S+) W idle\n"
+)
+
+
+def test_energy_of_a_played_board_is_told_a_frame_and_above_idle(tmp_path):
+    played = PlayedBoard(tmp_path, "orin_nano")
+    with start("--idle", "0.5", "--root", str(tmp_path)) as process:
+        process.stdout.readline()
+        for power_mw in (24_000, 4_800):
+            played.set("VDD_IN", power_mw)
+            process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "edge: measuring the idle power for 0.5 s\n")
+    cost = {name: float(figure) for name, figure in COST.search(rest).groupdict().items()}
+    assert (cost["now"], cost["idle"]) == (4.8, 4.8)
+    covered_s = cost["energy"] / cost["mean"]  # to the 0.1 % of their digits
+    true_j, doubt_j = played.energy_j(covered_s)
+    rounding_j = 0.15 + 4.8 * covered_s * 0.01
+    assert abs(cost["energy"] - true_j) <= cost["error"] + doubt_j + rounding_j
+    share_above_idle = 1 - 4.8 / cost["mean"]
+    assert cost["net"] == pytest.approx(cost["frame"] * share_above_idle, abs=0.1, rel=0.01)
+
+
+def test_power_may_come_from_tegrastats(edge, tmp_path, monkeypatch):
+    program = tmp_path / "tegrastats"
+    program.write_text(f"#!/bin/sh\necho '{ORIN}'\nexec sleep 1000\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    done = edge("run", "demo", "--engine", "null", "--seconds", 1, "--power", "tegrastats")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  power 8.70 W now, 8.70 W mean, 0.0 J, VDD_GPU_SOC + VDD_CPU_CV" in done.stdout
+
+
+def test_run_goes_on_without_power_when_tegrastats_is_missing(edge, small_onnx, picture_folder):
+    done = edge("run", picture_folder, "--model", small_onnx, "--power", "tegrastats")
+    assert done.returncode == 0
+    assert "  power not available: tegrastats is not on this machine" in done.stdout
 
 
 def test_video_is_read_to_its_end(edge, tmp_path):

@@ -93,7 +93,7 @@ def test_meter_that_is_closed_names_the_command_that_opens_it():
             check = looked_at(root, check_state)["power"]
         finally:
             os.seteuid(user)
-    assert (check.status, check.detail) == ("warning", "RAPL is for root only here")
+    assert (check.status, check.detail) == ("warning", "RAPL package is for root only here")
     assert check.mend == f"Run: sudo chmod a+r {folder / RAPL / 'energy_uj'}"
 
 
@@ -116,4 +116,4 @@ def test_user_outside_of_group_video_is_told_how_to_join_it():
 def test_machine_without_meter_and_sensors_is_well(tmp_path):
     found = looked_at(SysRoot(tmp_path), check_state)
     assert {check.status for check in found.values()} == {"ok"}
-    assert found["power"].detail == "no power rail and no RAPL on this machine"
+    assert found["power"].detail == "no power rail, no RAPL and no NVIDIA GPU on this machine"

@@ -1,53 +1,19 @@
-"""Energy is a sum over time; the sampler has one thread, which ends."""
+"""The sampler: one thread, which ends; every rail; energy within its bound; its own cost."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import threading
 from contextlib import contextmanager
 
 import pytest
-from boards import HWMON, RAPL, make_board
+from boards import BOARDS, HWMON, RAPL, make_board
 from doubles import DEADLINE_S
-from hypothesis import given
-from hypothesis import strategies as st
+from played import PlayedBoard
 
 from edge.record import PowerReading, Unavailable
-from edge.telemetry.power import EnergyIntegral, PowerSampler
-
-SECOND_NS = 1_000_000_000
-
-
-def test_energy_of_a_ramp_is_exact():
-    """0 to 10 W in 10 s are 50 J, whatever the steps."""
-    integral = EnergyIntegral()
-    for second in (0, 1, 2, 2.5, 7, 10):
-        integral.add(second * 1000, int(second * SECOND_NS))
-    assert integral.energy_j == pytest.approx(50.0, rel=1e-12)
-    assert integral.mean_mw() == pytest.approx(5000.0, rel=1e-12)
-    assert integral.power_mw == 10_000
-
-
-@given(
-    st.floats(-1e3, 1e5),
-    st.lists(st.integers(0, 10**10), min_size=1, max_size=30),
-    st.integers(0, 2**62),
-)
-def test_mean_of_a_constant_is_that_constant(power_mw, steps_ns, start_ns):
-    integral = EnergyIntegral()
-    now_ns = start_ns
-    integral.add(power_mw, now_ns)
-    for step_ns in steps_ns:
-        now_ns += step_ns
-        integral.add(power_mw, now_ns)
-    assert integral.mean_mw() == pytest.approx(power_mw, rel=1e-6, abs=1e-6)
-
-
-def test_mean_of_one_sample_is_that_sample():
-    integral = EnergyIntegral()
-    assert integral.mean_mw() == 0.0
-    integral.add(4321.0, 0)
-    assert (integral.mean_mw(), integral.energy_j) == (4321.0, 0.0)
+from edge.telemetry.power import SILENT_NS, PowerSampler
 
 
 def give(chip, current_ma):
@@ -89,10 +55,17 @@ def last_reading_open(chip):
         voltage.write("5000\n")
 
 
+def wait_until(sampler, is_so):
+    """Wait until a reading is as the test wants it, and give it."""
+    with sampler._changed:
+        assert sampler._changed.wait_for(lambda: is_so(sampler.read()), DEADLINE_S)
+        return sampler.read()
+
+
 def test_sampler_sums_what_the_rail_gives(gated_sampler):
     sampler, chip = gated_sampler
     with sampler:
-        assert sampler.read() == Unavailable("VDD_IN (module): no reading yet")
+        assert sampler.read() == Unavailable("no reading yet")
         for _ in range(3):
             give(chip, 1000)
         with last_reading_open(chip):
@@ -100,16 +73,127 @@ def test_sampler_sums_what_the_rail_gives(gated_sampler):
             assert isinstance(reading, PowerReading)
             assert (reading.power_mw, reading.total) == (5000.0, "VDD_IN (module)")
             assert reading.mean_mw == pytest.approx(5000.0)
-            assert reading.energy_j == pytest.approx(5.0 * sampler._integral.seconds)
+            assert reading.covered_s > 0
+            assert reading.energy_j == pytest.approx(5.0 * reading.covered_s)
+            assert reading.energy_error_j == 0.0
 
 
 def test_sampler_goes_on_when_a_reading_fails(gated_sampler):
     sampler, chip = gated_sampler
     with sampler:
-        for current_ma in (1000, "n/a", 800):
+        for current_ma in (1000, "n/a"):
             give(chip, current_ma)
+        give(chip, 800)
         with last_reading_open(chip):
             assert sampler.read().power_mw == 4000.0
+            assert sampler.read().rails_mw["VDD_IN"] == 4000.0
+
+
+def test_rail_that_cannot_be_read_now_is_none_and_says_why(tmp_path):
+    """Absent, zero and negative are three different readings."""
+    root = make_board(tmp_path, "thor")
+    chip = tmp_path / HWMON / "hwmon4"
+    (chip / "curr2_input").write_text("n/a\n")
+    (chip / "curr3_input").write_text("0\n")
+    with PowerSampler(root) as sampler:
+        reading = sampler.wait_for_reading(DEADLINE_S)
+        states = {state.name: state for state in sampler.rails()}
+    assert reading.rails_mw == {
+        "VIN": 20986.0, "VDD_GPU": pytest.approx(-397.28), "VDD_CPU_SOC_MSS": None,
+        "VIN_SYS_5V0": 0.0,
+    }  # fmt: skip
+    assert states["VDD_CPU_SOC_MSS"].power_mw.reason.startswith("gives no number: b'n/a")
+    assert states["VDD_CPU_SOC_MSS"].summary is None
+    assert states["VIN_SYS_5V0"].summary.max_mw == 0.0
+    kinds = {name: state.kind for name, state in states.items()}
+    assert kinds == {
+        "VIN": "counted", "VDD_GPU": "other", "VDD_CPU_SOC_MSS": "other", "VIN_SYS_5V0": "other",
+        "VIN (board input)": "total",
+        "VDD_GPU + VDD_CPU_SOC_MSS + VIN_SYS_5V0 (module)": "other total",
+    }  # fmt: skip
+
+
+def test_total_that_never_came_says_which_rail_lacks(tmp_path):
+    root = make_board(tmp_path, "agx_orin")
+    (tmp_path / HWMON / "hwmon9" / "curr2_input").write_text("n/a\n")
+    with PowerSampler(root, hz=100) as sampler:
+        reading = wait_until(sampler, lambda one: one != Unavailable("no reading yet"))
+    assert reading.reason.startswith(f"{BOARDS['agx_orin'].total}: VDD_CPU_CV gives no number")
+
+
+def test_reading_that_is_too_old_is_not_told_as_that_of_now(tmp_path):
+    root = make_board(tmp_path, "orin_nano")
+    current = tmp_path / HWMON / "hwmon1" / "curr1_input"
+    with PowerSampler(root, hz=100) as sampler:
+        sampler.wait_for_reading(DEADLINE_S)
+        current.write_text("n/a\n")
+        reading = wait_until(sampler, lambda one: one.rails_mw["VDD_IN"] is None)
+        assert reading.power_mw == 4800.0, "a gap is bridged"
+    last = sampler._last
+    late = dataclasses.replace(last, now_ns=last.now_ns + SILENT_NS + 10**9)
+    assert sampler._read(late.now_ns) == Unavailable("no reading for more than 5 s")
+    sampler._last = late
+    said = sampler._read(late.now_ns).reason
+    assert said.startswith("VDD_IN (module): VDD_IN gives no number")
+
+
+@pytest.mark.parametrize(
+    ("board", "rail", "levels_mw"),
+    [
+        ("orin_nano", "VDD_IN", (12_000, 0, 9_000, 4_800)),
+        ("agx_orin", "VDD_CPU_CV", (20_000, 5_000, 1_605)),
+        ("thor", "VIN", (90_000, -300, 20_986)),
+        ("agx_xavier", "CV", (7_000, 0)),
+        ("tx2", "VDD_IN", (9_001, 3_056)),
+    ],
+)
+def test_energy_of_a_played_load_lies_within_the_uncertainty(tmp_path, board, rail, levels_mw):
+    played = PlayedBoard(tmp_path, board)
+    with PowerSampler(played.root, hz=100) as sampler:
+        sampler.wait_for_reading(DEADLINE_S)
+        for level_mw in levels_mw:
+            total_mw = played.set(rail, level_mw)
+            reading = wait_until(sampler, lambda one, want=total_mw: one.power_mw == want)
+    true_j, doubt_j = played.energy_j(reading.covered_s)
+    assert reading.energy_error_j > 0
+    assert abs(reading.energy_j - true_j) <= reading.energy_error_j + doubt_j
+
+
+def test_idle_is_measured_between_two_new_starts(tmp_path):
+    """What was before it is not in it, and it is not in the run."""
+    played = PlayedBoard(tmp_path, "orin_nano")
+
+    def set_and_wait(*levels_mw):
+        for level_mw in levels_mw:
+            total_mw = played.set("VDD_IN", level_mw)
+            wait_until(sampler, lambda one, want=total_mw: one.power_mw == want)
+
+    with PowerSampler(played.root, hz=100) as sampler:
+        sampler.wait_for_reading(DEADLINE_S)
+        set_and_wait(1_000_000, 4_800)
+        idle = threading.Event()
+        idling = threading.Thread(target=lambda: (set_and_wait(6_000, 4_800), idle.set()))
+        idling.start()
+        sampler.measure_idle(DEADLINE_S, idle)
+        idling.join(DEADLINE_S)
+        set_and_wait(4_700)
+        reading = sampler.read()
+        total = next(state for state in sampler.rails() if state.kind == "total")
+    assert 4_800 < reading.idle_mw < 6_000
+    assert (total.summary.min_mw, total.summary.max_mw) == (4700.0, 4800.0)
+
+
+def test_idle_is_not_waited_for_where_nothing_is_measured(tmp_path):
+    with PowerSampler(make_board(tmp_path, "bare")) as sampler:
+        assert sampler.over
+        sampler.measure_idle(10_000, threading.Event())
+
+
+def test_sampler_tells_its_own_share_of_a_core(tmp_path):
+    with PowerSampler(make_board(tmp_path, "tx2"), hz=100) as sampler:
+        reading = wait_until(sampler, lambda one: getattr(one, "covered_s", 0) > 0.2)
+    assert 0 < reading.sampler_share < 1
+    assert sampler._cpu_ns > 0
 
 
 @pytest.mark.parametrize("name", ["orin_nano", "pc"])
@@ -124,12 +208,13 @@ def test_sampler_starts_no_thread_when_there_is_nothing_to_read(tmp_path):
     before = threading.active_count()
     with PowerSampler(make_board(tmp_path, "bare")) as sampler:
         assert threading.active_count() == before
-        assert sampler.read() == Unavailable("no power rail and no RAPL on this machine")
+        assert sampler.wait_for_reading(DEADLINE_S) == Unavailable(
+            "no power rail, no RAPL and no NVIDIA GPU on this machine"
+        )
 
 
-def test_sampler_says_that_there_is_no_reading_yet(tmp_path):
-    """The first value of a counter has no difference to tell."""
-    sampler = PowerSampler(make_board(tmp_path, "pc"))
-    (tmp_path / RAPL / "energy_uj").unlink()
-    with sampler:
-        assert sampler.read() == Unavailable("RAPL package (CPU only): no reading yet")
+def test_counter_needs_a_second_reading(tmp_path):
+    with PowerSampler(make_board(tmp_path, "pc"), hz=100) as sampler:
+        assert sampler.wait_for_reading(DEADLINE_S).power_mw == 0.0
+        (tmp_path / RAPL / "energy_uj").write_text("9000000\n")
+        assert wait_until(sampler, lambda one: one.energy_j > 0).energy_j <= 8.0

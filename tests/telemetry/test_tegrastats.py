@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tegrastats_lines import LINES, NANO, ORIN, THOR, TX1, XAVIER, spoil
 
 from edge.record import Unavailable
-from edge.telemetry.power_log import LoadSummary, read_total, summarize_log
+from edge.telemetry.power_log import LoadSummary, read_log
 from edge.telemetry.tegrastats import (
     CpuCore,
     EngineLoad,
@@ -33,6 +33,11 @@ TOTALS = {
     f"{THOR} VIN 16802mW/8401mW": ("VIN (board input)", 16802),
     "CPU [1%@9] VDD_IN 4824mW/4825mW VDD_SOC 1475mW/1475mW": ("VDD_IN (module)", 4824),
 }
+
+
+def summarize_log(lines, interval_ms):
+    log = read_log(lines, interval_ms)
+    return log if isinstance(log, Unavailable) else log.summary
 
 
 def engine(sample, name):
@@ -158,14 +163,24 @@ def test_any_power_is_read_as_printed(power_mw, mean_mw, unit):
 
 @pytest.mark.parametrize("line", TOTALS)
 def test_total_is_the_right_rail_or_sum(line):
-    found = read_total(parse_tegrastats(line))
-    assert (found.total, found.power_mw) == TOTALS[line]
+    total = summarize_log([line], 1000).total
+    assert (total.name, total.max_mw) == TOTALS[line]
 
 
 def test_total_that_cannot_be_told_has_a_reason():
-    assert "root alone" in read_total(parse_tegrastats(TX1)).reason
-    found = read_total(parse_tegrastats("VDD_GPU_SOC 1mW/1mW VDD_X 0mW/0mW"))
+    assert "root alone" in summarize_log([TX1], 1000).total.reason
+    found = summarize_log(["CPU [1%@9] VDD_GPU_SOC 1mW/1mW VDD_X 0mW/0mW"], 1000).total
     assert found == Unavailable("no known total of the rails VDD_GPU_SOC, VDD_X")
+
+
+def test_curves_of_a_log_hold_each_reading_at_its_time():
+    lines = [f"CPU [1%@9] VDD_IN {power_mw}/1 VDD_SOC 5/5" for power_mw in (1000, 3000)]
+    log = read_log([lines[0], lines[1], "CPU [1%@9] VDD_SOC 7/7"], 500)
+    soc = next(curve for curve in log.rails if curve.name == "VDD_SOC")
+    assert (list(soc.times_s), list(soc.power_mw)) == ([0.0, 0.5, 1.0], [5.0, 5.0, 7.0])
+    assert (log.total.name, list(log.total.times_s)) == ("VDD_IN (module)", [0.0, 0.5])
+    assert log.summary.total.energy_error_j == 0.5
+    assert read_log([TX1], 1000).total is None
 
 
 def test_energy_of_a_ramp_is_exact():
