@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NOT_COMPARED = frozenset({"started_at", "board_before", "board_after", "load_before", "load_after",
                           "others_cores", "steal_share"})  # fmt: skip
 """What differs between any two runs, or has a doubt of its own."""
+COMPARED_OF_BOARD = frozenset({"board_before.mode", "board_before.locked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +79,26 @@ def diff(before: Kept, after: Kept) -> Diff:
 
 
 def _differences(before: Kept, after: Kept, common: list[str]) -> list[Difference]:
-    sides: list[Row] = []
-    for kept in (before, after):
-        found = {key: v for key, v in kept.conditions.items() if key not in NOT_COMPARED}
-        found |= {
-            f"board {key}": kept.conditions.get("board_before", {}).get(key)
-            for key in ("mode", "locked")
-        }
-        found |= {
-            f"sha256 of {name}": {what: str(one)[:12] for what, one in kept.hashes[name].items()}
-            for name in common
-        }
-        sides.append(dict(_flat("", found)))
+    sides = [_compared(kept, common) for kept in (before, after)]
     names = sorted(sides[0].keys() | sides[1].keys())
     return [
         Difference(name, str(sides[0].get(name)), str(sides[1].get(name)))
         for name in names
         if sides[0].get(name) != sides[1].get(name)
     ]
+
+
+def _compared(kept: Kept, common: list[str]) -> Row:
+    """Give by its dotted name all that two measurements should have in common."""
+    found = {
+        name: value
+        for name, value in _flat("", kept.conditions)
+        if name.split(".")[0] not in NOT_COMPARED or name in COMPARED_OF_BOARD
+    }
+    for case in common:
+        for what, sha256 in kept.hashes[case].items():
+            found[f"sha256 of {case}.{what}"] = str(sha256)[:12]
+    return found
 
 
 def _flat(prefix: str, value: object) -> list[tuple[str, object]]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,8 @@ BENCH_VERSION = 1
 """Goes up when a field is renamed, removed or means something else; new fields do not count."""
 KIND = "bench"
 NS_A_US = 1000
+UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+"""What Python and NumPy raise where JSON is broken, or holds other things than a measurement."""
 DIGITS = 6
 
 
@@ -172,10 +175,10 @@ def read_kept(path: Path) -> Kept:
         return Kept(
             conditions=dict(row["conditions"]),
             doubts=tuple(f"{d['about']}: {d['problem']}. {d['mend']}" for d in row["doubts"]),
-            rounds={case["name"]: tuple(map(_read_round, case["rounds"])) for case in cases},
+            rounds={case["name"]: _read_rounds(case["rounds"]) for case in cases},
             hashes={case["name"]: dict(case["sha256"]) for case in cases},
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise broken from error
 
 
@@ -218,6 +221,12 @@ def _round_row(one: Round) -> Row:
     }
 
 
+def _read_rounds(rows: list[Row]) -> tuple[Round, ...]:
+    if not rows:
+        raise ValueError("a case without rounds")
+    return tuple(map(_read_round, rows))
+
+
 def _read_round(row: Row) -> Round:
     one = Round(
         part=int(row["part"]),
@@ -230,7 +239,7 @@ def _read_round(row: Row) -> Round:
         network_ns=_ns(row["network_us"]),
         power_mw=None if row["power_mw"] is None else float(row["power_mw"]),
     )
-    if not len(one.latencies_ns) or one.latencies_ns.min() <= 0 or not one.yardstick_ms > 0:
+    if one.latencies_ns.min() <= 0 or not 0 < one.yardstick_ms < math.inf:
         raise ValueError("a round without times")
     return one
 

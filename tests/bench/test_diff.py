@@ -66,7 +66,7 @@ def test_conditions_that_differ_are_listed():
         board_before={"mode": "MAXN (2)", "locked": True, "throttles": 7},
     )
     assert diff(before, after).differences == (
-        Difference("board mode", "15W (0)", "MAXN (2)"),
+        Difference("board_before.mode", "15W (0)", "MAXN (2)"),
         Difference("sha256 of a.model", "ab", "cd"),
         Difference("versions.openvino", "2026.1", "2026.2"),
     )

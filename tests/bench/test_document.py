@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 
 import jsonschema
 import numpy as np
 import pytest
-from benches import make_report, make_result
+from benches import make_report, make_result, make_rounds
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from samples import ROOT
 
 from edge.bench.case import Refused
+from edge.bench.diff import diff
 from edge.bench.document import read_kept, to_json
 from edge.bench.limits import find_limits
 from edge.bench.roofline import bound
@@ -70,6 +74,7 @@ def test_what_is_read_again_is_what_was_measured(tmp_path):
         (lambda row: row.update(version=99), "has version 99, this edge reads 1"),
         (lambda row: row.pop("cases"), "is no file of edge bench"),
         (lambda row: row.update(cases=3), "is no file of edge bench"),
+        (lambda row: row["cases"][0].update(rounds=[]), "is no file of"),
         (lambda row: row["cases"][0]["rounds"][0].update(latencies_us=[]), "is no file of"),
         (lambda row: row["cases"][0]["rounds"][0].update(yardstick_ms=0), "is no file of"),
         (lambda row: row["cases"][0]["rounds"][0].update(latencies_us=["x"]), "is no file of"),
@@ -90,6 +95,46 @@ def test_other_text_is_no_measurement(tmp_path, text):
     file.write_text(text)
     with pytest.raises(InputError, match=r"bad\.json: is no file of edge bench"):
         read_kept(file)
+
+
+def places(node, path=()):
+    """Yield the way to every node of a JSON."""
+    yield path
+    inside = ()
+    if isinstance(node, dict):
+        inside = node.items()
+    elif isinstance(node, list):
+        inside = enumerate(node)
+    for key, one in inside:
+        yield from places(one, (*path, key))
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.text(max_size=2), st.none(), max_size=1),
+)  # fmt: skip
+
+
+@given(st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_anything_in_the_place_of_anything_is_read_or_refused(tmp_path, data):
+    """And what is read can be compared."""
+    case = make_result(rounds=make_rounds(1, each=2))
+    row = json.loads(to_json(make_report(tmp_path, case)))
+    for one in row["cases"][0]["rounds"]:
+        del one["latencies_us"][2:], one["network_us"][2:]
+    whole = tmp_path / "whole.json"
+    whole.write_text(json.dumps(row))
+    *way, last = data.draw(st.sampled_from([path for path in places(row) if path]))
+    node = row
+    for key in way:
+        node = node[key]
+    node[last] = data.draw(ODD)
+    file = tmp_path / "odd.json"
+    file.write_text(json.dumps(row))
+    with suppress(InputError):
+        diff(read_kept(whole), read_kept(file))
 
 
 def test_files_of_a_case_are_hashed_where_they_are(tmp_path):
