@@ -115,8 +115,13 @@ def check_target_folder(path: Path) -> None:
     check_target(path / ".probe" if path.exists() else path)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part.
+
+    Args:
+        path: the file.
+        data: all of it.
+        mode: who may read and write it; nobody else may at any moment.
 
     Raises:
         InputError: the folder cannot be written or the disk is full; the old file is untouched.
@@ -125,7 +130,7 @@ def write_atomic(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file() and not path.is_dir():
             path.write_bytes(data)  # a device or a pipe: /dev/null must stay what it is
             return
-        with _replacement(path) as partial:
+        with _replacement(path, mode) as partial:
             partial.write_bytes(data)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
@@ -134,14 +139,14 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _replacement(path: Path) -> Iterator[Path]:
+def _replacement(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Give a temporary file beside `path` that takes its place on success and goes on failure."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o644)
+        partial.chmod(mode)
         partial.replace(path)
     except BaseException:
         with suppress(OSError):

@@ -41,7 +41,7 @@ def commands(
     if isinstance(command, click.Group):
         for inner_name in command.list_commands(context):
             inner = command.get_command(context, inner_name)
-            if inner is not None:
+            if inner is not None and not inner.hidden:
                 yield from commands(inner, inner_name, context)
 
 

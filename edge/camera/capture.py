@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge.camera.backoff import Backoff
+from edge.backoff import Backoff
 from edge.errors import CameraLostError, EdgeError, MissingExtraError, UnavailableError
 from edge.frame import Jpeg
 from edge.record import SourceCounts

@@ -25,6 +25,7 @@ COMMANDS = {
     "quantize": "edge.cli.quantize:quantize",
     "run": "edge.cli.run:run",
     "selftest": "edge.cli.selftest:selftest",
+    "service": "edge.cli.service:service",
 }
 SUMMARIES = {
     "bench": "Measure how fast models run here, and compare two measurements.",
@@ -37,6 +38,7 @@ SUMMARIES = {
     "quantize": "Turn an fp32 model into an INT8 model.",
     "run": "Classify what a camera, a video or pictures show.",
     "selftest": "Check what of edge works on this machine.",
+    "service": "Run edge at boot, as a service of systemd.",
 }
 EXIT_REFUSED = 1
 EXIT_CHECK_FAILED = 3

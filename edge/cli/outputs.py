@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ class Outputs:
         rotate: size of those files and how many old ones are kept.
         metrics: where Prometheus is answered.
         show: whether a window is opened.
+        mqtt: the address of a broker.
     """
 
     json_file: str | None
@@ -39,6 +41,7 @@ class Outputs:
     rotate: Rotation | None
     metrics: Address | None
     show: bool
+    mqtt: str | None
 
     @property
     def takes_stdout(self) -> bool:
@@ -70,6 +73,8 @@ OPTIONS = (
                  help="Answer Prometheus: :9464 for this machine alone, 0.0.0.0:9464 for its"
                       " network."),
     click.option("--show", is_flag=True, help="Open a window with the picture and its guesses."),
+    click.option("--mqtt", metavar="URL", envvar="EDGE_MQTT", show_envvar=True,
+                 help="Publish to a broker, mqtt://host/topic or mqtts://host/topic."),
 )  # fmt: skip
 
 
@@ -95,7 +100,7 @@ def open_outputs(
     live: bool,
     about: Callable[[], Mapping[str, str]],
 ) -> list[Sink]:
-    """Open what was asked for; the stack closes it.
+    """Open what was asked for, by options or by systemd; the stack closes it.
 
     Args:
         outputs: as given.
@@ -119,6 +124,16 @@ def open_outputs(
         from edge.sinks.window import WindowSink
 
         sinks.append(stack.enter_context(closing(WindowSink("edge", stop))))
+    if outputs.mqtt is not None:
+        from edge.sinks.mqtt import MQTTSink
+        from edge.sinks.mqtt_url import parse_broker
+
+        broker = parse_broker(outputs.mqtt, os.environ)
+        sinks.append(stack.enter_context(closing(MQTTSink(broker))))
+    if os.environ.get("NOTIFY_SOCKET"):
+        from edge.sinks.systemd import SystemdSink
+
+        sinks.append(stack.enter_context(closing(SystemdSink(os.environ["NOTIFY_SOCKET"]))))
     return sinks
 
 

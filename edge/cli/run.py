@@ -148,12 +148,14 @@ def _classify(
 ) -> Summary:
     """Run the loop under its title, and print its summary."""
     from edge.loop import run_loop
+    from edge.sinks.base import tell_summary
 
     names = [capture.name for capture in played.captures]
     what = names[0] if len(names) == 1 else f"{len(names)} sources"
     title = f"{what} · {contract.name} · {engine.info.name}"
     with closing(_open_text(text, title, options.top_k)) as live:
         summary = run_loop(played, engine, contract, [*sinks, live], options)
+        tell_summary(sinks, summary)
     click.echo(summary_text(summary, title), file=text)
     return summary
 

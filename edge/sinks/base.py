@@ -1,11 +1,13 @@
-"""The sink protocol."""
+"""The sink protocol, and what a sink may take beside it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from edge.record import FrameRecord, Snapshot
+    from collections.abc import Iterable
+
+    from edge.record import FrameRecord, Snapshot, Summary
 
 
 class Sink(Protocol):
@@ -23,3 +25,18 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Write what is left and let go; a second call does nothing."""
+
+
+@runtime_checkable
+class SummaryTaker(Protocol):
+    """A sink that is also told how the whole run went, before it is closed."""
+
+    def take_summary(self, summary: Summary) -> None:
+        """Take the whole run."""
+
+
+def tell_summary(sinks: Iterable[Sink], summary: Summary) -> None:
+    """Hand the summary to those sinks that take one."""
+    for sink in sinks:
+        if isinstance(sink, SummaryTaker):
+            sink.take_summary(summary)

@@ -10,7 +10,7 @@ import pytest
 from doubles import DEADLINE_S, ScriptedSource
 from samples import make_frame
 
-from edge.camera.backoff import Backoff
+from edge.backoff import Backoff
 from edge.camera.capture import Capture
 from edge.errors import CameraLostError, InputError, MissingExtraError, UnavailableError
 from edge.frame import Frame, Jpeg

@@ -9,7 +9,7 @@ import pytest
 from doubles import DEADLINE_S, NO_POWER, KeepingSink, ScriptedSource, reading
 from samples import make_frame
 
-from edge.camera.backoff import Backoff
+from edge.backoff import Backoff
 from edge.camera.capture import Capture
 from edge.camera.round_robin import RoundRobin
 from edge.engine.null import NullEngine

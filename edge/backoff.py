@@ -1,4 +1,4 @@
-"""How long to wait before a lost source is opened again."""
+"""How long to wait before a lost source or broker is tried again."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Backoff:
     Attributes:
         first_s: the longest wait before the first try.
         most_s: the longest wait before any try.
-        calm_s: a source that gave frames for so long starts again from `first_s`.
-        jitter: gives a number from 0 to 1; half of each wait is left to it, so that the cameras of
-            a fleet do not come back in one moment.
+        calm_s: what was well for so long starts again from `first_s`.
+        jitter: gives a number from 0 to 1; half of each wait is left to it, so that a fleet does
+            not come back in one moment.
     """
 
     first_s: float = 0.25

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.camera.backoff import Backoff
+from edge.backoff import Backoff
 
 
 def test_waits_double_up_to_the_most():
