@@ -28,7 +28,7 @@ class Noise:
 
 
 def make_rounds(
-    seed: int, *, ms: float = 1.0, parts: int = 5, noise: Noise = Noise(), each: int = 4
+    seed: int, *, ms: float = 1.0, parts: int = 8, noise: Noise = Noise(), each: int = 3
 ) -> tuple[Round, ...]:
     """Make rounds around a latency; `noise.machine` slows the yardstick down as well."""
     rng = np.random.default_rng(seed)

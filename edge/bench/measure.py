@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from edge.engine.base import EngineInfo
     from edge.record import BoardReading, PowerReading
 
-PARTS = 5
-"""Openings of the engine at least. Where its memory and threads come to lie is drawn anew in each:
-that moves a median by more than many more rounds would tell."""
-ROUNDS_A_PART = 4
+PARTS = 8
+"""Openings of the engine at least. Where its memory and threads come to lie is drawn anew in each,
+which moves a median by more than many more rounds would tell. Fewer parts could all fall into a
+quiet stretch, whose median looks better known than it is."""
+ROUNDS_A_PART = 3
 ROUND_S = 0.25
 METERED_ROUND_S = 1.0
 """Where power is sampled, 20 times a second: a shorter round would hold too few samples."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Values = npt.NDArray[np.float64]
 
-BETWEEN_RUNS = 0.02
+BETWEEN_RUNS = 0.03
 LOWER_QUANTILES = (0.25, 0.1)
 """Of the latencies of a round: what may stand in the place of its median."""
 SEES_ENOUGH = 0.05

@@ -58,7 +58,7 @@ def test_governor_is_told_where_there_is_no_board(tmp_path):
     ("fields", "said"),
     [
         ({"goal_reached": False}, "the median is known to ±"),
-        ({"rounds": make_rounds(1, parts=1, noise=STEADY)}, "only 4 rounds, six are wanted"),
+        ({"rounds": make_rounds(1, parts=1, noise=STEADY)}, "only 3 rounds, six are wanted"),
         ({"warm_ups": (WarmUp(1.0, 9, stable=False),)}, "1 of 1 warm-ups ended before"),
         (
             {"rounds": make_rounds(1, noise=Noise(0.001, 0.001, 0.2, 0.001))},
