@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGES = (
-    "numpy", "onnx", "openvino", "opencv-python", "pycuda", "scikit-image", "tensorrt",
-    "tensorrt-rtx-cu13",
+    "numpy", "onnx", "onnxruntime", "openvino", "opencv-python", "pycuda", "scikit-image",
+    "tensorrt", "tensorrt-rtx-cu13",
 )  # fmt: skip
 _MODULES = {
     "p3448": "Nano",

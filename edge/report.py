@@ -282,7 +282,7 @@ dd { margin: 0; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 600; color: var(--quiet); font-size: .85rem; }
 th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); }
-td:first-child { overflow-wrap: anywhere; }
+td:first-child { overflow-wrap: anywhere; min-width: 8rem; }
 th:not(:first-child), td:not(:first-child) { text-align: right; padding: .3rem 0 .3rem .75rem;
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1rem 0; }

@@ -106,7 +106,7 @@ def _state(snapshot: Snapshot) -> Row:
         "energy_per_frame_j": _rounded(snapshot.energy_per_frame_j),
         "net_energy_per_frame_j": _rounded(snapshot.net_energy_per_frame_j),
         "energy_per_frame_error_j": _rounded(snapshot.energy_per_frame_error_j),
-        "board": _board_row(snapshot.board),
+        "board": board_row(snapshot.board),
         "sources": [_source_row(source) for source in snapshot.sources],
     }
 
@@ -159,7 +159,8 @@ def _rail_row(state: RailState) -> Row:
     return row
 
 
-def _board_row(board: BoardReading | Unavailable) -> Row:
+def board_row(board: BoardReading | Unavailable) -> Row:
+    """Give the object of heat, clocks, load and mode, or of why they are not known."""
     if isinstance(board, Unavailable):
         return {"unavailable": board.reason}
     return {

@@ -35,8 +35,8 @@ def test_documented_command_parses(page, line):
     words = shlex.split(line)[1:]
     command: click.Command = app
     context = click.Context(app, info_name="edge")
-    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        command = command.get_command(context, words.pop(0))
+    while isinstance(command, click.Group):
+        _, command, words = command.resolve_command(context, words)
         assert command is not None, f"{page}: {line}"
     with command.make_context(command.name, words, parent=context):
         pass

@@ -15,6 +15,7 @@ from edge.errors import CheckFailedError, EdgeError
 from edge.files import explain_os_error
 
 COMMANDS = {
+    "bench": "edge.cli.bench:bench",
     "build": "edge.cli.build:build",
     "cameras": "edge.cli.cameras:cameras",
     "doctor": "edge.cli.doctor:doctor",
@@ -27,6 +28,7 @@ COMMANDS = {
     "service": "edge.cli.service:service",
 }
 SUMMARIES = {
+    "bench": "Measure how fast models run here, and compare two measurements.",
     "build": "Build a TensorRT plan from a model.",
     "cameras": "List the cameras of this machine.",
     "doctor": "Say what is well on this machine, and what mends the rest.",

@@ -45,7 +45,7 @@ def enter_gpu(stack: ExitStack, asked: Asked) -> tuple[Engine, Contract]:
         path, model_sha256 = asked.plan, None
     else:
         model = find_model(asked)
-        path, model_sha256 = _kept_plan(model), model.sha256()
+        path, model_sha256 = kept_plan(model), model.sha256()
     if not asked.rebuild and (asked.plan is not None or path.exists()):
         try:
             return stack.enter_context(
@@ -59,7 +59,7 @@ def enter_gpu(stack: ExitStack, asked: Asked) -> tuple[Engine, Contract]:
     return stack.enter_context(open_plan(path, board=asked.board, aim=asked.aim))
 
 
-def _kept_plan(model: Model) -> Path:
+def kept_plan(model: Model) -> Path:
     """Give where the plan of an ONNX model is kept; one a model, so that no old ones pile up."""
     name = re.sub(r"[^\w.-]+", "-", model.contract.name)[:40]
     return user_folder("cache") / f"{name}-{model.sha256()[:12]}.plan"

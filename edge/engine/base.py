@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from edge.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     import numpy.typing as npt
@@ -21,6 +22,42 @@ if TYPE_CHECKING:
 
 Aim: TypeAlias = Literal["latency", "throughput"]
 """What an engine spends its cores on: one frame soon, or many frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What else an engine can be told, mostly to measure it.
+
+    Attributes:
+        threads: that the network may use; None leaves them to the engine.
+        times_layers: whether it takes the time of each layer, which costs time itself.
+    """
+
+    threads: int | None = None
+    times_layers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTime:
+    """What one layer took.
+
+    Attributes:
+        name: as the engine calls it.
+        kind: the engine's word for what it does.
+        took_ns: mean over the runs of the network so far.
+    """
+
+    name: str
+    kind: str
+    took_ns: int
+
+
+@runtime_checkable
+class TellsLayers(Protocol):
+    """An engine that can take the time of its layers."""
+
+    def read_layers(self) -> tuple[LayerTime, ...]:
+        """Give the layers in the order in which they run; none where it does not time them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,17 +158,22 @@ AUTO_ORDER = ("openvino", "onnxruntime")
 """What `auto` tries, best first."""
 
 
+DEFAULT_TUNING = Tuning()
+
 _SLOW = re.compile(r"null:(\d{1,5}(?:\.\d+)?)")
 
 
 @contextmanager
-def open_engine(name: str, model: Model, aim: Aim = "latency") -> Iterator[Engine]:
+def open_engine(
+    name: str, model: Model, aim: Aim = "latency", tuning: Tuning = DEFAULT_TUNING
+) -> Iterator[Engine]:
     """Open an engine for the length of a `with` block.
 
     Args:
         name: a key of `ENGINES`, or "auto"; "null:20" is a null engine that takes 20 ms a frame.
         model: with the preprocessing inside or not; it is folded in here.
         aim: an engine that knows no difference takes either.
+        tuning: an engine without threads or layers of its own takes any.
 
     Raises:
         InputError: no engine has this name.
@@ -140,24 +182,25 @@ def open_engine(name: str, model: Model, aim: Aim = "latency") -> Iterator[Engin
     """
     from edge.model.fold import fold  # brings ONNX, which a network kept on disk does without
 
-    engine = _make_first(AUTO_ORDER if name == AUTO else (name,), fold(model), aim)
+    make = partial(_make, model=fold(model), aim=aim, tuning=tuning)
+    engine = _make_first(AUTO_ORDER if name == AUTO else (name,), make)
     try:
         yield engine
     finally:
         engine.close()
 
 
-def _make_first(names: tuple[str, ...], model: Model, aim: Aim) -> Engine:
+def _make_first(names: tuple[str, ...], make: Callable[[str], Engine]) -> Engine:
     first, *others = names
     try:
-        return _make(first, model, aim)
+        return make(first)
     except MissingExtraError:
         if not others:
             raise
-    return _make_first(tuple(others), model, aim)
+    return _make_first(tuple(others), make)
 
 
-def _make(name: str, model: Model, aim: Aim) -> Engine:
+def _make(name: str, model: Model, aim: Aim, tuning: Tuning) -> Engine:
     slow = _SLOW.fullmatch(name)
     delay = {"delay_ms": float(slow[1])} if slow else {}
     name = "null" if slow else name
@@ -167,7 +210,7 @@ def _make(name: str, model: Model, aim: Aim) -> Engine:
         )
     module, attribute = ENGINES[name].split(":")
     try:
-        engine: Engine = getattr(import_module(module), attribute)(model, aim, **delay)
+        engine: Engine = getattr(import_module(module), attribute)(model, aim, tuning, **delay)
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or name, extra=name) from error
     return engine

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.engine.base import EngineInfo, Scores, Slot
+from edge.engine.base import DEFAULT_TUNING, EngineInfo, Scores, Slot
 
 if TYPE_CHECKING:
-    from edge.engine.base import Aim
+    from edge.engine.base import Aim, Tuning
     from edge.model.onnx_file import Model
 
 SLOTS = 2
@@ -26,7 +26,14 @@ class NullEngine:
         delay_ms: how long a frame takes, as a slow network would.
     """
 
-    def __init__(self, model: Model, aim: Aim = "latency", *, delay_ms: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        aim: Aim = "latency",
+        _tuning: Tuning = DEFAULT_TUNING,
+        *,
+        delay_ms: float = 0.0,
+    ) -> None:
         shape = (*model.contract.input_hw, 3)
         self._free = deque(Slot(index, np.zeros(shape, np.uint8)) for index in range(SLOTS))
         self._running: deque[tuple[Slot, int]] = deque()

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.engine.base import EngineInfo, Scores, Slot
+from edge.engine.base import DEFAULT_TUNING, EngineInfo, Scores, Slot
 from edge.engine.runtimes import load_onnxruntime
 from edge.errors import EngineLostError, ModelError
 
 if TYPE_CHECKING:
-    from edge.engine.base import Aim
+    from edge.engine.base import Aim, Tuning
     from edge.model.onnx_file import Model
 
 QUIET = 3
@@ -29,15 +29,17 @@ class ONNXRuntimeEngine:
     Args:
         model: with uint8 pixels as its input.
         aim: changes nothing.
+        tuning: its threads; layers are not timed.
 
     Raises:
         ModelError: ONNX Runtime does not take this network.
     """
 
-    def __init__(self, model: Model, aim: Aim = "latency") -> None:
+    def __init__(self, model: Model, aim: Aim = "latency", tuning: Tuning = DEFAULT_TUNING) -> None:
         onnxruntime = load_onnxruntime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = QUIET
+        options.intra_op_num_threads = tuning.threads or 0  # 0 leaves them to ONNX Runtime
         try:
             self._session = onnxruntime.InferenceSession(
                 model.to_bytes(),

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.engine.base import EngineInfo, Scores, Slot
+from edge.engine.base import DEFAULT_TUNING, EngineInfo, LayerTime, Scores, Slot
 from edge.engine.runtimes import load_openvino
 from edge.errors import EngineLostError, ModelError
 
 if TYPE_CHECKING:
-    from edge.engine.base import Aim
+    from edge.engine.base import Aim, Tuning
     from edge.model.onnx_file import Model
 
 DEVICE = "CPU"
@@ -40,16 +40,17 @@ class OpenVINOEngine:
     Args:
         model: with uint8 pixels as its input.
         aim: one stream with all cores, or one stream a core.
+        tuning: how many those cores are, and whether layers are timed.
 
     Raises:
         ModelError: OpenVINO does not take this network.
     """
 
-    def __init__(self, model: Model, aim: Aim = "latency") -> None:
+    def __init__(self, model: Model, aim: Aim = "latency", tuning: Tuning = DEFAULT_TUNING) -> None:
         core = load_openvino().Core()
         try:
             compiled = core.compile_model(
-                core.read_model(openvino_form(model).to_bytes()), DEVICE, _options(aim)
+                core.read_model(openvino_form(model).to_bytes()), DEVICE, _options(aim, tuning)
             )
         except RuntimeError as error:
             raise ModelError(
@@ -67,7 +68,7 @@ class OpenVINOEngine:
         """
         core = load_openvino().Core()
         try:
-            compiled = core.import_model(BytesIO(exported), DEVICE, _options(aim))
+            compiled = core.import_model(BytesIO(exported), DEVICE, _options(aim, DEFAULT_TUNING))
         except RuntimeError as error:
             raise ModelError(
                 f"a network kept by OpenVINO cannot be opened ({_reason(error)})",
@@ -127,6 +128,14 @@ class OpenVINOEngine:
         values = np.array(request.get_output_tensor().data, dtype=np.float32).reshape(-1)
         return Scores(values, round(request.latency * 1e6))
 
+    def read_layers(self) -> tuple[LayerTime, ...]:
+        """Give what each layer took; what was merged into another one took nothing."""
+        return tuple(
+            LayerTime(info.node_name, info.exec_type, round(info.real_time.total_seconds() * 1e9))
+            for info in self._requests[0].profiling_info
+            if info.status == info.Status.EXECUTED
+        )
+
     def close(self) -> None:
         """Wait for what is running and let go of the memory."""
         for slot in self._running:
@@ -146,16 +155,17 @@ def describe_runtime() -> str:
     return f"{openvino.__version__} {core.get_property(DEVICE, 'FULL_DEVICE_NAME')} {abilities}"
 
 
-def _options(aim: Aim) -> dict[str, Any]:
+def _options(aim: Aim, tuning: Tuning) -> dict[str, Any]:
     """Spend the cores on one frame, or give each a frame of its own."""
-    cores = len(os.sched_getaffinity(0))
-    threads = (
-        {"PERFORMANCE_HINT": "LATENCY"}
-        if aim == "latency"
-        else {"NUM_STREAMS": cores, "INFERENCE_NUM_THREADS": cores}
+    cores = tuning.threads or len(os.sched_getaffinity(0))
+    threads: dict[str, Any] = (
+        {"PERFORMANCE_HINT": "LATENCY"} if aim == "latency" else {"NUM_STREAMS": cores}
     )
+    if aim == "throughput" or tuning.threads is not None:
+        threads["INFERENCE_NUM_THREADS"] = cores
     return {
         **threads,
+        "PERF_COUNT": tuning.times_layers,
         "INFERENCE_PRECISION_HINT": "f32",  # not bfloat16 where the CPU has it
         "ENABLE_CPU_PINNING": False,  # the capture thread wants a core too
     }

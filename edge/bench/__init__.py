@@ -1,0 +1,1 @@
+"""Measures until the figure is stable, or says that it is not."""

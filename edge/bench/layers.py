@@ -1,0 +1,37 @@
+"""Time of each layer, where the engine gives it: measured apart, for to look inside costs time."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from edge.bench.rounds import Driver
+from edge.engine.base import TellsLayers
+from edge.errors import EdgeError
+from edge.record import Unavailable
+
+if TYPE_CHECKING:
+    from edge.bench.case import Opener
+    from edge.engine.base import LayerTime
+
+LONGEST_S = 1.0
+
+
+def measure_layers(opener: Opener) -> tuple[LayerTime, ...] | Unavailable:
+    """Run until the latency is stable, and give the mean time of each layer.
+
+    Args:
+        opener: opens the engine so that it takes the time of its layers.
+
+    Returns:
+        Or why they are not known.
+    """
+    with ExitStack() as stack:
+        try:
+            engine, _ = stack.enter_context(opener())
+        except EdgeError as error:
+            return Unavailable(str(error))
+        if not isinstance(engine, TellsLayers):
+            return Unavailable(f"{engine.info.name}: does not tell the time of its layers")
+        Driver(engine, 1).warm_up(LONGEST_S)
+        return engine.read_layers()
