@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NOT_COMPARED = frozenset({"started_at", "board_before", "board_after", "load_before", "load_after",
                           "others_cores", "steal_share"})  # fmt: skip
 """What differs between any two runs, or has a doubt of its own."""
+MOST_CORES = 1e6
 COMPARED_OF_BOARD = frozenset({"board_before.mode", "board_before.locked"})
 
 
@@ -70,12 +71,26 @@ class Diff:
 def diff(before: Kept, after: Kept) -> Diff:
     """Compare two measurements, case by case."""
     common = [name for name in before.rounds if name in after.rounds]
+    load_gap = abs(_taken_share(after.conditions) - _taken_share(before.conditions))
     return Diff(
-        ratios={n: ratio_of_runs(before.rounds[n], after.rounds[n]) for n in common},
+        ratios={
+            name: ratio_of_runs(before.rounds[name], after.rounds[name], load_gap=load_gap)
+            for name in common
+        },
         differences=tuple(_differences(before, after, common)),
         only_before=tuple(name for name in before.rounds if name not in after.rounds),
         only_after=tuple(name for name in after.rounds if name not in before.rounds),
     )
+
+
+def _taken_share(conditions: Row) -> float:
+    """Give the share of all cores that others took; 0 where it is not known."""
+    found = [conditions.get(name) for name in ("others_cores", "cores", "steal_share")]
+    others, cores, steal = (
+        float(value) if isinstance(value, (int, float)) and 0 <= value < MOST_CORES else 0.0
+        for value in found
+    )
+    return min(1.0, others / max(cores, 1.0) + steal)
 
 
 def _differences(before: Kept, after: Kept, common: list[str]) -> list[Difference]:

@@ -1,7 +1,7 @@
 """Ratios of latencies: of two cases that took turns in one run, and of two runs.
 
 Two runs of the same thing differ by more than the noise inside each of them tells: the machine may
-be slower as a whole, the memory lies elsewhere, other programs come and go. So four things widen
+be slower as a whole, the memory lies elsewhere, other programs come and go. So five things widen
 the interval of a ratio of two runs, or take out what is known of them:
 
 1. Whole parts are drawn by the bootstrap, not rounds: an engine was opened anew for each part.
@@ -10,6 +10,8 @@ the interval of a ratio of two runs, or take out what is known of them:
    nothing where it does not, as on a GPU.
 3. By how much the latency drifted within the runs, it may have drifted between them too.
 4. `BETWEEN_RUNS` is what a start alone may change.
+5. By the share of all cores that other programs took in one run and not in the other, the latency
+   may differ for their sake alone.
 
 An engine that got slower is slower in all quantiles of its rounds, while other programs hurt the
 upper ones first. So where the medians of the rounds are too noisy to see `SEES_ENOUGH`, a lower
@@ -92,22 +94,27 @@ class Ratio:
         return "faster" if self.high < 1 else "no change"
 
 
-def ratio_of_runs(before: Sequence[Round], after: Sequence[Round]) -> Ratio:
+def ratio_of_runs(
+    before: Sequence[Round], after: Sequence[Round], *, load_gap: float = 0.0
+) -> Ratio:
     """Compare the same case in two runs.
 
     Args:
         before: its rounds in the first run.
         after: in the second one.
+        load_gap: share of all cores, 0 to 1, that others took in one run more than in the other.
     """
-    of_medians = _ratio_at(0.5, before, after)
+    of_medians = _ratio_at(0.5, before, after, load_gap)
     if of_medians.detectable <= SEES_ENOUGH:
         return of_medians
-    lower = [_ratio_at(quantile, before, after) for quantile in LOWER_QUANTILES]
+    lower = [_ratio_at(quantile, before, after, load_gap) for quantile in LOWER_QUANTILES]
     best = min(lower, key=lambda ratio: ratio.detectable)
     return best if best.detectable < MUCH_BETTER * of_medians.detectable else of_medians
 
 
-def _ratio_at(quantile: float, before: Sequence[Round], after: Sequence[Round]) -> Ratio:
+def _ratio_at(
+    quantile: float, before: Sequence[Round], after: Sequence[Round], load_gap: float
+) -> Ratio:
     first, second = _logs(before, quantile), _logs(after, quantile)
     followed, followed_error = _follow(first, second)
     machine = _median(second.yardstick) - _median(first.yardstick)
@@ -123,6 +130,7 @@ def _ratio_at(quantile: float, before: Sequence[Round], after: Sequence[Round]) 
         bootstrap_half_width(again[1] - again[0], len(parts[0]) + len(parts[1]), samples=2),
         drift,
         BETWEEN_RUNS,
+        load_gap,
         machine * followed_error * 2,
     )
     if min(map(len, parts)) < LEAST_PARTS or min(len(before), len(after)) < LEAST_ROUNDS:

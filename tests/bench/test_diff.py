@@ -28,6 +28,17 @@ def test_same_again_is_no_change():
     assert found.regressions(0.05) == ()
 
 
+def test_load_of_others_in_one_run_alone_is_no_regression():
+    """What took a third of the cores may well have cost a tenth."""
+    before = keep({"a": make_rounds(1)}, others_cores=0.0)
+    after = keep({"a": make_rounds(2, ms=1.12)}, others_cores=2.0)
+    assert diff(before, after).ratios["a"].verdict == "no change"
+    both = keep({"a": make_rounds(1)}, others_cores=2.0)
+    assert diff(both, after).ratios["a"].verdict == "slower"
+    unknown = keep({"a": make_rounds(1)}, others_cores=None)
+    assert diff(unknown, keep({"a": make_rounds(2, ms=1.12)})).ratios["a"].verdict == "slower"
+
+
 def test_regression_has_to_be_sure_and_large():
     before = keep({"much": make_rounds(1), "little": make_rounds(2), "not": make_rounds(3)})
     after = keep(
