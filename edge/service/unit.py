@@ -18,7 +18,9 @@ GROUPS = ("video", "render")
 """Who may open cameras and a GPU, where the distribution has these groups. Power rails are read
 through sysfs, which wants none."""
 
-HOMES = tuple(map(Path, ("/home", "/root", "/run/user")))
+HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108
+"""What the unit sees an empty folder in the place of, see `TEMPLATE`."""
+
 
 DEVICES = ("nv*", "nvgpu/*/*", "host1x*", "tegra*", "dri/*")
 """Nodes of a Jetson's or a PC's GPU, below /dev. CUDA opens those that its release knows, and not
@@ -39,7 +41,7 @@ class UnitOptions:
         python: runs edge.
         groups: that the service belongs to.
         devices: nodes that it may open, beside the classes.
-        readable: files and folders in somebody's home that it has to see.
+        readable: files and folders below `HIDDEN` that it has to see.
         uses_argus: whether it talks to NVIDIA's camera daemon.
         watchdog_s: silence after which it is started again.
     """
@@ -71,8 +73,8 @@ def list_devices(root: SysRoot) -> list[str]:
 
 
 def keep_hidden(paths: Iterable[Path]) -> list[Path]:
-    """Give those that lie in somebody's home, without what lies in another one of them."""
-    hidden = sorted({path for path in paths if any(path.is_relative_to(home) for home in HOMES)})
+    """Give those that the unit would not see, without what lies in another one of them."""
+    hidden = sorted({path for path in paths if any(path.is_relative_to(top) for top in HIDDEN)})
     return [
         path
         for path in hidden
@@ -89,7 +91,9 @@ def unit_text(options: UnitOptions) -> str:
         optional.append("# The socket of NVIDIA's camera daemon lies in the /tmp of all.")
         optional.append("BindPaths=-/tmp/argus_socket")
     if options.readable:
-        optional.append("# edge itself, and files that it was told to read, lie in a home.")
+        optional.append(
+            "# edge itself, or files that it was told to read, lie where it sees no more."
+        )
         optional += [f"BindReadOnlyPaths={_quoted(path)}" for path in options.readable]
     argus = "nvargus-daemon.service"
     return TEMPLATE.format(
