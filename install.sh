@@ -6,7 +6,8 @@ usage() {
   cat <<'EOF'
 Usage: ./install.sh [--minimal] [--dev] [--python PATH] [--venv DIR]
 
-  --minimal      leave out the pictures of the demo (scikit-image)
+  --minimal      leave out the pictures of the demo (scikit-image) and the plots of reports
+                 (matplotlib)
   --dev          add what the tests and the linters need
   --python PATH  the Python to use, 3.10 to 3.13 (on a Jetson: JetPack's own)
   --venv DIR     the virtual environment (default: .venv beside this script)
@@ -180,7 +181,7 @@ fi
 py=$python # that of the environment as soon as there is one
 [[ ! -e $venv ]] || use_venv
 
-extras=(${demo:+demo} ${dev:+dev})
+extras=(${demo:+demo report} ${dev:+dev})
 if [[ -n $jetson ]] && ! runs 'import pycuda.driver'; then
   prepare_pycuda
   extras+=(jetson)

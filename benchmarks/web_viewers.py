@@ -25,6 +25,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from edge import __version__
 from edge.camera.base import open_source
 from edge.camera.capture import Capture
 from edge.camera.paced import PacedSource
@@ -33,10 +34,9 @@ from edge.engine.base import open_engine
 from edge.loop import LoopOptions, run_loop
 from edge.model.onnx_file import load_model
 from edge.model.zoo import resolve_model
-from edge.record import Unavailable
+from edge.record import RunInfo, Unavailable
 from edge.sinks.address import parse_address
 from edge.sinks.web.sink import WebSink
-from edge.sinks.web.state import RunInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def play(source: Source, engine: Engine, contract: Contract, viewers: int | None
     """Run the loop over a source; gives `FIGURES`."""
     if viewers is None:
         return _figures(_run(source, engine, contract, []), [0])
-    info = RunInfo("clip", contract.name, engine.info.name, 5)
+    info = RunInfo("clip", contract.name, engine.info.name, 5, __version__)
     with ExitStack() as stack:
         web = WebSink(parse_address(":0", "--web"), lambda: info)
         timed = TimedSink(web)

@@ -252,11 +252,11 @@ def test_install_brings_the_demo_when_run_from_another_folder(
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout.splitlines() == [
         f"install: creating {machine.venv} with Python {PYTHON}",
-        "install: installing edge with demo",
-        f"install: installing {len(names('demo'))} requirements",
+        "install: installing edge with demo report",
+        f"install: installing {len(names('demo', 'report'))} requirements",
         f"install: done. Try {machine.venv}/bin/edge run demo",
     ]
-    assert machine.packages.keys() - OWN == names("demo")
+    assert machine.packages.keys() - OWN == names("demo", "report")
     assert machine.packages["numpy"] == "2.1.0"
     assert "true" not in (machine.venv / "pyvenv.cfg").read_text()
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -300,7 +300,7 @@ def test_install_hides_nothing_of_jetpack_when_on_a_jetson(machine: Machine) -> 
 
     assert (done.stderr, done.returncode) == ("", 0)
     assert "install: keeping JetPack's OpenCV\n" in done.stdout
-    assert machine.packages.keys() - OWN == names("demo", "jetson") - {"opencv-python"}
+    assert machine.packages.keys() - OWN == names("demo", "report", "jetson") - {"opencv-python"}
     assert machine.packages["numpy"].startswith("1.26")
     assert "include-system-site-packages = true" in (machine.venv / "pyvenv.cfg").read_text()
     [seen] = machine.home.glob("pycuda-*.json")

@@ -95,7 +95,7 @@ class Start:
 
     Attributes:
         first_label_s: of each start, in order; the first may have compiled the network.
-        peak_mib: most memory that one of them held, its libraries included.
+        peak_mib: most memory that one of them held up to it, its libraries included.
     """
 
     first_label_s: tuple[float, ...]

@@ -189,7 +189,7 @@ def _start_line(start: Start | Unavailable) -> str:
     first, *others = (f"{seconds:.2f}" for seconds in start.first_label_s)
     return (
         f"start to the first label: {first} s, then {', '.join(others)} s, in fresh processes;"
-        f" peak memory {start.peak_mib:.0f} MiB"
+        f" peak memory of one {start.peak_mib:.0f} MiB"
     )
 
 

@@ -25,6 +25,16 @@ def test_start_ends_with_the_first_label(model):
     assert 10 < found.peak_mib < 2000
 
 
+def test_memory_of_a_start_is_its_own_and_not_that_of_whoever_starts_it(model):
+    words = ["--model", str(model), "--engine", "null"]
+    before = measure_starts(words, times=1)
+    held = bytearray(400 << 20)
+    held[::4096] = b"x" * len(held[::4096])
+    after = measure_starts(words, times=1)
+    del held
+    assert abs(after.peak_mib - before.peak_mib) < 50
+
+
 def test_start_that_fails_says_why(model):
     found = measure_starts(["--model", str(model), "--engine", "steam"])
     assert isinstance(found, Unavailable)
