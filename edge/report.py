@@ -136,7 +136,7 @@ class Page:
         light, dark = (_draw(draw, look, "svg", height_in) for look in ("light", "dark"))
         self._pictures[f"{name}.png"] = _draw(draw, "light", "png", height_in)
         self._parts.append(
-            f"<figure><picture>"
+            f"<figure class=wide><picture>"
             f'<source media="(prefers-color-scheme: dark)" srcset="{_inline(dark)}">'
             f'<img src="{_inline(light)}" alt="{escape(caption)}">'
             f"</picture><figcaption>{escape(caption)}</figcaption></figure>"
@@ -287,5 +287,7 @@ th:not(:first-child), td:not(:first-child) { text-align: right; padding: .3rem 0
   font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1rem 0; }
 figure img { display: block; max-width: 100%; height: auto; }
+.wide { overflow-x: auto; }
+.wide img { width: 100%; min-width: 36rem; max-width: 60rem; }
 figcaption { font-size: .85rem; color: var(--quiet); margin-top: .25rem; overflow-wrap: anywhere; }
 """

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BINS = 80
 HEAT, POWER = "°C", "W"
+LINES, MARKS = ("-", "--", ":"), ("o", "s", "^")
 
 
 def draw_spread(spreads: Sequence[tuple[str, Values]]) -> Draw:
@@ -27,13 +28,17 @@ def draw_spread(spreads: Sequence[tuple[str, Values]]) -> Draw:
     high = max(float(values.max()) for _, values in spreads)
     edges = np.geomspace(low * 0.99, max(high, low * 1.1) * 1.01, BINS + 1)
 
-    def draw(figure: Figure, _colors: Colors) -> None:
+    def draw(figure: Figure, colors: Colors) -> None:
         histogram, shares = figure.subplots(1, 2, sharex=True)
-        for name, values in spreads:
+        for number, (name, values) in enumerate(spreads):
+            color, line, _ = _look_of(number, colors)
             counts, _ = np.histogram(values, edges)
-            histogram.stairs(counts / len(values), edges, label=name)
+            histogram.stairs(
+                counts / len(values), edges, label=name, edgecolor=color, linestyle=line
+            )
             ordered = np.sort(values)
-            shares.step(ordered, np.arange(1, len(ordered) + 1) / len(ordered), where="post")
+            upto = np.arange(1, len(ordered) + 1) / len(ordered)
+            shares.step(ordered, upto, where="post", color=color, linestyle=line)
         histogram.set(xscale="log", xlabel="ms", ylabel="share")
         shares.set(xlabel="ms", ylabel="share not above", ylim=(0, 1.02))
         for axes in (histogram, shares):
@@ -61,9 +66,9 @@ def draw_over_time(
             len(ratios), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios}
         )[:, 0]
         for number, (name, seconds, medians, p90s) in enumerate(cases):
-            color = colors.cycle[number % len(colors.cycle)]
+            color, _, mark = _look_of(number, colors)
             rows[0].vlines(seconds, medians, p90s, color=color, alpha=0.4, linewidth=1)
-            rows[0].plot(seconds, medians, "o", markersize=3, color=color, label=name)
+            rows[0].plot(seconds, medians, mark, markersize=3, color=color, label=name)
         rows[0].set(yscale="log", ylabel="ms")
         for axes, (pairs, label) in zip(rows[1:], beside, strict=True):
             at_s, values = zip(*sorted(pairs), strict=True)
@@ -83,10 +88,11 @@ def draw_over_time(
 def draw_throughput(points: Sequence[tuple[str, float, float, int]]) -> Draw:
     """Give the plot of pictures a second over ms: name, ms, fps and batch."""
 
-    def draw(figure: Figure, _colors: Colors) -> None:
+    def draw(figure: Figure, colors: Colors) -> None:
         axes = figure.subplots()
-        for name, latency_ms, fps, batch in points:
-            axes.plot([latency_ms], [fps], "o", label=name)
+        for number, (name, latency_ms, fps, batch) in enumerate(points):
+            color, _, mark = _look_of(number, colors)
+            axes.plot([latency_ms], [fps], mark, color=color, label=name)
             axes.annotate(str(batch), (latency_ms, fps), xytext=(5, 5), textcoords="offset points")
         axes.set(xlabel="median latency, ms", ylabel="pictures a second")
         axes.set_xlim(0, 1.1 * max(latency_ms for _, latency_ms, _, _ in points))
@@ -118,6 +124,12 @@ def _draw_bars(bars: Sequence[tuple[str, float]], label: str) -> Draw:
         axes.grid(visible=False, axis="y")
 
     return draw
+
+
+def _look_of(number: int, colors: Colors) -> tuple[str, str, str]:
+    """Give colour, line and mark of a case; the other two differ where the colours come again."""
+    again, place = divmod(number, len(colors.cycle))
+    return colors.cycle[place], LINES[again % len(LINES)], MARKS[again % len(MARKS)]
 
 
 def _name_milliseconds(axes: object, low: float, high: float, along: str = "x") -> None:

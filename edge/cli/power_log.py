@@ -84,13 +84,13 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(Text(f"{name}: {_samples_text(summary, interval_ms)}"))
     for doubt in _doubts(summary):
         console.print(Text(doubt))
     console.print()
     if summary.rails:
-        console.print(_make_table(summary))
+        console.print(_make_table(summary), soft_wrap=False)
     if isinstance(summary.total, Unavailable):
         console.print(Text(f"total not available: {summary.total.reason}"))
     else:
