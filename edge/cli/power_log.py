@@ -84,7 +84,8 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
+    console.soft_wrap = not console.is_terminal  # a pipe has no width
     console.print(Text(f"{name}: {_samples_text(summary, interval_ms)}"))
     for doubt in _doubts(summary):
         console.print(Text(doubt))

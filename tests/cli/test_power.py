@@ -19,8 +19,7 @@ from played import PlayedBoard
 from tegrastats_lines import NANO, ORIN, THOR
 
 TABLE = """\
-t.log: 2 samples, 0.5 s if they are 500 ms apart (--interval; the log does not
-tell the time)
+t.log: 2 samples, 0.5 s if they are 500 ms apart (--interval; the log does not tell the time)
 lines that could not be read: 1
 
 Rail        min W  mean W  max W  energy J
