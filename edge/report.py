@@ -142,14 +142,6 @@ class Page:
             f"</picture><figcaption>{escape(caption)}</figcaption></figure>"
         )
 
-    def add_picture(self, name: str, caption: str, png: bytes) -> None:
-        """Add a picture that is there already; `write` also puts it beside the page as NAME.png."""
-        self._pictures[f"{name}.png"] = png
-        self._parts.append(
-            f'<figure><img src="{_inline(png, "png")}" alt="{escape(caption)}">'
-            f"<figcaption>{escape(caption)}</figcaption></figure>"
-        )
-
     def to_html(self) -> str:
         """Give the page."""
         return write_page(self._title, self._parts)
@@ -249,8 +241,8 @@ def _settings(colors: Colors) -> dict[str, object]:
     }
 
 
-def _inline(picture: bytes, form: Literal["svg+xml", "png"] = "svg+xml") -> str:
-    return f"data:image/{form};base64,{base64.b64encode(picture).decode()}"
+def _inline(svg: bytes) -> str:
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
 def _variables() -> str:

@@ -153,9 +153,9 @@ class RTSPSource:
             return
         self._has_key = self._has_key or packet.is_keyframe
         if self._has_key:
-            self._came_ns = time.monotonic_ns()
+            self._came_ns, before_ns = time.monotonic_ns(), self._decoder.busy_ns
             self._ready.extend(self._decoder.decode(packet))
-            self._decode_ns = time.monotonic_ns() - self._came_ns
+            self._decode_ns = self._decoder.busy_ns - before_ns
 
     def stop(self) -> None:
         """Let `read` give up when it looks up next, within a second."""

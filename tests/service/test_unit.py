@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge.board import SysRoot
-from edge.service.unit import UnitOptions, keep_hidden, list_devices, list_groups, unit_text
+from edge.service.unit import HIDDEN, UnitOptions, keep_hidden, list_devices, list_groups, unit_text
 
 MOST_EXPOSURE = 2.0
 """Of 10; `systemd-analyze security` calls all below 3.0 well guarded."""
@@ -84,8 +84,8 @@ def test_devices_are_those_of_the_gpu_and_no_disk(tmp_path):
     assert list_devices(SysRoot(tmp_path)) == sorted(f"/dev/{name}" for name in here)
 
 
-def test_paths_that_are_hidden_are_shown_once_and_others_not_at_all():
-    given = ["/home/me/edge", "/home/me/edge/.venv", "/usr", "/root/a", "/root/ab", "/homes/x",
-             "/tmp/clone", "/tmpfs"]  # fmt: skip
-    shown = ("/home/me/edge", "/root/a", "/root/ab", "/tmp/clone")
-    assert keep_hidden(map(Path, given)) == [*map(Path, shown)]
+@pytest.mark.parametrize("top", HIDDEN, ids=str)
+def test_paths_that_are_hidden_are_shown_once_and_others_not_at_all(top):
+    clone, beside = top / "edge", top / "edge2"
+    given = [clone / ".venv", beside, clone, Path("/usr"), Path(f"{top}s") / "edge"]
+    assert keep_hidden(given) == [clone, beside]
