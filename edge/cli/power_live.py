@@ -49,13 +49,15 @@ def print_until_stopped(sampler: PowerSampler, stop: threading.Event, *, as_json
         if isinstance(reading, Unavailable):
             _print_line(sampler, reading, as_json=False)
         return
-    _print_line(sampler, reading, as_json=as_json)
     due_s = time.monotonic()
-    while not sampler.over:
+    while True:
+        _print_line(sampler, reading, as_json=as_json)
+        if isinstance(reading, Unavailable) and sampler.over:  # and why was told
+            return
         due_s = max(due_s + LINE_S, time.monotonic())
         if stop.wait(due_s - time.monotonic()):
             return
-        _print_line(sampler, sampler.read(), as_json=as_json)
+        reading = sampler.read()
 
 
 def _print_line(
@@ -83,7 +85,8 @@ def _watch_table(
                 live.update(draw_rails(sampler, latest, is_live=True), refresh=True)
             elif not sampler.over:  # the last table then stays
                 live.update(Text(power_text(latest)), refresh=True)
-            if sampler.over or stop.wait(REDRAW_S):
+            is_over = isinstance(latest, Unavailable) and sampler.over
+            if is_over or stop.wait(REDRAW_S):
                 return latest
             latest = sampler.read()
 
