@@ -54,6 +54,7 @@ from edge.errors import EdgeError, EngineLostError
 from edge.files import check_target, write_atomic
 from edge.image import Fitter
 from edge.loop import LoopOptions, run_loop
+from edge.model.batch import Batch
 from edge.model.contract import Contract
 from edge.record import Unavailable
 from edge.result import classify
@@ -116,6 +117,10 @@ class EchoSession:
         handle = ctypes.c_void_p(stream)
         self._call("cuLaunchKernel", self._echo, *shape, handle, addresses, None)
 
+    def read_layers(self) -> tuple[()]:
+        """Give none: a kernel is no network."""
+        return ()
+
     def close(self) -> None:
         """Unload the kernel. A lost GPU answers with its error again, and has unloaded it."""
         self._cuda.cuModuleUnload(self._module)
@@ -128,7 +133,9 @@ class EchoSession:
 
 def open_echo(wait_cycles: int = WAIT_CYCLES) -> TensorRTEngine:
     """Open edge's GPU engine over the echo; close it."""
-    sidecar: Any = SimpleNamespace(contract=CONTRACT, flags=Flags(), precision="fp32")
+    sidecar: Any = SimpleNamespace(
+        contract=CONTRACT, flags=Flags(), batch=Batch(1, 1, 1), precision="fp32"
+    )
     device = Device()
     try:
         with device.current():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from edge.bench.conditions import watched
@@ -16,7 +17,7 @@ from edge.engine.child import run_in_child
 from edge.engine.cuda import describe_gpu
 from edge.errors import EdgeError
 from edge.loop import LoopOptions, run_loop
-from edge.record import Unavailable
+from edge.record import PowerReading, Unavailable
 from edge.schema import summary_row
 from edge.telemetry.board_state import BoardProbe
 from edge.telemetry.power import PowerSampler
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 FIRST_READING_S = 1.0
 """How long a first power reading may take: RAPL wants two, and a sleeping rail has to wake up."""
+IDLE_S = 2.0
+"""How long the machine is measured at rest, at most: 40 samples of a power meter."""
 LOOP_S = 10.0
 
 
@@ -70,6 +73,9 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
     """
     with PowerSampler(request.root) as power:
         power.wait_for_reading(FIRST_READING_S)
+        request.options.tell("the machine at rest")
+        power.measure_idle(min(IDLE_S, request.options.seconds), Event())
+        at_rest = power.read()
         options = replace(
             request.options,
             read_power=power.read,
@@ -83,6 +89,7 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
             if request.open_sources is not None
         }
     conditions.fixed["gpu"] = _describe_gpu(measured)
+    conditions.idle_mw = at_rest.idle_mw if isinstance(at_rest, PowerReading) else None
     measured = replace(
         measured,
         cases=tuple(

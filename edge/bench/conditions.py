@@ -43,6 +43,8 @@ class Conditions:
         load_after: the same afterwards.
         others_cores: how many cores other programs kept busy meanwhile; None where it is not told.
         steal_share: of all cores' time that went to other virtual machines; None likewise.
+        idle_mw: mean power before an engine was opened, filled in by who measures it; None
+            without a meter.
     """
 
     fixed: Row
@@ -52,6 +54,7 @@ class Conditions:
     load_after: float
     others_cores: float | None = None
     steal_share: float | None = None
+    idle_mw: float | None = None
 
     def to_row(self) -> Row:
         """Give what is written to JSON."""
@@ -63,6 +66,7 @@ class Conditions:
             "load_after": round(self.load_after, 2),
             "others_cores": _rounded(self.others_cores),
             "steal_share": _rounded(self.steal_share),
+            "idle_mw": _rounded(self.idle_mw),
         }
 
 

@@ -96,7 +96,7 @@ class Report:
             "goal": {"reached": result.goal_reached, "half_width_share": _rounded(share)},
             "engine_latency": _rounded_all(asdict(engine_spread(result))),
             "network_latency": _rounded_all(asdict(network_spread(result))),
-            **_rounded_all(asdict(cost(result))),
+            **_rounded_all(asdict(cost(result, self.conditions.idle_mw))),
             "bound": None if bound is None else _bound_row(bound),
             "warm_ups": [_rounded_all(asdict(warm_up)) for warm_up in result.warm_ups],
             "start": _or_reason(result.start),

@@ -61,11 +61,13 @@ class Cost:
         fps: pictures a second while it was measured.
         cpu_ms_per_frame: processor time of the process for a picture, all threads together.
         energy_mj_per_frame: of the whole board or package, idle included; None without a meter.
+        net_energy_mj_per_frame: the same above idle.
     """
 
     fps: float
     cpu_ms_per_frame: float
     energy_mj_per_frame: float | None
+    net_energy_mj_per_frame: float | None
 
 
 def round_medians(rounds: Sequence[Round]) -> npt.NDArray[np.float64]:
@@ -94,17 +96,28 @@ def network_spread(result: CaseResult) -> Spread:
     return _spread([one.network_ns for one in result.rounds])
 
 
-def cost(result: CaseResult) -> Cost:
-    """Give throughput, processor time and energy."""
+def cost(result: CaseResult, idle_mw: float | None) -> Cost:
+    """Give throughput, processor time and energy.
+
+    Args:
+        result: of a case.
+        idle_mw: power at rest; None where it is not known.
+    """
     frames = sum(one.frames for one in result.rounds)
     wall_s = sum(one.wall_s for one in result.rounds)
     metered = [one for one in result.rounds if one.power_mw is not None]
-    energy_mj = sum((one.power_mw or 0.0) * one.wall_s for one in metered)
+    metered_s = sum(one.wall_s for one in metered)
     metered_frames = sum(one.frames for one in metered)
+    energy_mj = net_energy_mj = None
+    if metered:
+        energy_mj = sum((one.power_mw or 0.0) * one.wall_s for one in metered) / metered_frames
+        if idle_mw is not None:
+            net_energy_mj = energy_mj - idle_mw * metered_s / metered_frames
     return Cost(
         fps=frames / wall_s,
         cpu_ms_per_frame=1000 * sum(one.cpu_s for one in result.rounds) / frames,
-        energy_mj_per_frame=energy_mj / metered_frames if metered_frames else None,
+        energy_mj_per_frame=energy_mj,
+        net_energy_mj_per_frame=net_energy_mj,
     )
 
 

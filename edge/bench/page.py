@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.bench.document import Report
+    from edge.bench.figures import Cost
     from edge.bench.roofline import Bound
 
     Row = dict[str, Any]
@@ -50,7 +51,7 @@ def make_page(report: Report) -> Page:
     page.add_warnings([str(doubt) for doubt in report.doubts])
     page.add_figures(_main_figures(results))
     _add_latency(page, report)
-    _add_cost(page, results)
+    _add_cost(page, results, report.conditions.idle_mw)
     _add_layers(page, results)
     _add_bounds(page, report)
     _add_loop(page, report)
@@ -139,14 +140,16 @@ def _latency_row(case: CaseResult | Refused) -> list[str]:
     ]  # fmt: skip
 
 
-def _add_cost(page: Page, results: Sequence[CaseResult]) -> None:
+def _add_cost(page: Page, results: Sequence[CaseResult], idle_mw: float | None) -> None:
     page.add_heading("Throughput and cost")
-    heads = ("case", "fps", "CPU ms a frame", "mJ a frame", "first label, s", "peak memory, MiB")
-    page.add_table(heads, [_cost_row(result) for result in results])
+    heads = ("case", "fps", "CPU ms a frame", "mJ a frame", "mJ above idle", "first label, s",
+             "peak memory, MiB")  # fmt: skip
+    costs = [(result, cost(result, idle_mw)) for result in results]
+    page.add_table(heads, [_cost_row(result, spent) for result, spent in costs])
     if len(results) > 1:
         points = [
-            (one.case.name, engine_spread(one).p50_ms, cost(one).fps, one.case.batch)
-            for one in results
+            (one.case.name, engine_spread(one).p50_ms, spent.fps, one.case.batch)
+            for one, spent in costs
         ]
         page.add_plot(
             "throughput",
@@ -154,17 +157,20 @@ def _add_cost(page: Page, results: Sequence[CaseResult]) -> None:
             draw_throughput(points),
         )
     energy = [
-        (one.case.name, mj) for one in results if (mj := cost(one).energy_mj_per_frame) is not None
+        (one.case.name, spent.energy_mj_per_frame, spent.net_energy_mj_per_frame)
+        for one, spent in costs
+        if spent.energy_mj_per_frame is not None
     ]
     if energy:
+        at_rest = "" if idle_mw is None else f" At rest it took {idle_mw / 1000:.2f} W."
         page.add_plot(
-            "energy", "Energy of the whole board for a picture, idle included.", draw_energy(energy)
+            "energy", f"Energy of the whole board for a picture.{at_rest}", draw_energy(energy)
         )
 
 
-def _cost_row(result: CaseResult) -> list[str]:
-    spent, start = cost(result), result.start
-    energy = spent.energy_mj_per_frame
+def _cost_row(result: CaseResult, spent: Cost) -> list[str]:
+    start = result.start
+    energy, above = spent.energy_mj_per_frame, spent.net_energy_mj_per_frame
     starts, peak = "not measured", "not measured"
     if isinstance(start, Start):
         starts = ", ".join(f"{seconds:.2f}" for seconds in start.first_label_s)
@@ -174,6 +180,7 @@ def _cost_row(result: CaseResult) -> list[str]:
         f"{spent.fps:.0f}",
         f"{spent.cpu_ms_per_frame:.3f}",
         "no meter" if energy is None else f"{energy:.3f}",
+        "not known" if above is None else f"{above:.3f}",
         starts,
         peak,
     ]

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from edge.report import Colors, Draw
@@ -102,28 +103,46 @@ def draw_throughput(points: Sequence[tuple[str, float, float, int]]) -> Draw:
     return draw
 
 
-def draw_energy(bars: Sequence[tuple[str, float]]) -> Draw:
-    """Give the plot of mJ a picture, by the name of the case."""
-    return _draw_bars(bars, "mJ a picture")
+def draw_energy(bars: Sequence[tuple[str, float, float | None]]) -> Draw:
+    """Give the plot of mJ a picture: name of the case, all of it, and what is above idle."""
+    names = [name for name, _, _ in bars]
+    above_mj = [above for _, _, above in bars if above is not None]
+    places = range(len(bars))
+
+    def draw(figure: Figure, colors: Colors) -> None:
+        axes = _axes_of_bars(figure, names, "mJ a picture")
+        axes.barh(
+            places,
+            [mj for _, mj, _ in bars],
+            color=colors.line if above_mj else colors.cycle[0],
+            label="idle",
+        )
+        if above_mj:
+            axes.barh(places, above_mj, color=colors.cycle[0], label="above idle")
+            figure.legend(loc="outside upper left", ncols=2)
+
+    return draw
 
 
 def draw_layers(bars: Sequence[tuple[str, float]]) -> Draw:
     """Give the plot of microseconds by the name of the layer."""
-    return _draw_bars(bars, "µs")
 
-
-def _draw_bars(bars: Sequence[tuple[str, float]], label: str) -> Draw:
     def draw(figure: Figure, colors: Colors) -> None:
-        axes = figure.subplots()
-        places = range(len(bars))
-        axes.barh(places, [value for _, value in bars], color=colors.cycle[0])
-        axes.set_yticks(places, [name for name, _ in bars])
-        axes.tick_params(axis="y", labelsize=7)
-        axes.invert_yaxis()
-        axes.set_xlabel(label)
-        axes.grid(visible=False, axis="y")
+        axes = _axes_of_bars(figure, [name for name, _ in bars], "µs")
+        axes.barh(range(len(bars)), [value for _, value in bars], color=colors.cycle[0])
 
     return draw
+
+
+def _axes_of_bars(figure: Figure, names: Sequence[str], label: str) -> Axes:
+    """Give axes with a name at each place from 0 on, the first one on top."""
+    axes = figure.subplots()
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    axes.grid(visible=False, axis="y")
+    return axes
 
 
 def _look_of(number: int, colors: Colors) -> tuple[str, str, str]:

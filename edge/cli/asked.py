@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.board import detect_board
-from edge.engine.base import AUTO, TENSORRT
+from edge.engine.base import AUTO, DEFAULT_TUNING, TENSORRT
 from edge.engine.plan import read_sidecar
 from edge.engine.trt_api import is_installed
 from edge.errors import InputError
@@ -16,7 +16,7 @@ from edge.model.zoo import resolve_model
 
 if TYPE_CHECKING:
     from edge.board import SysRoot
-    from edge.engine.base import Aim
+    from edge.engine.base import Aim, Tuning
     from edge.model.onnx_file import Model
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ class Asked:
         rebuild: build the plan again even if it fits.
         root: where /proc and /etc are.
         aim: soon, or many.
+        tuning: what else the engine is told.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Asked:
     rebuild: bool
     root: SysRoot
     aim: Aim = "latency"
+    tuning: Tuning = DEFAULT_TUNING
 
     @property
     def plan(self) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -12,18 +11,15 @@ from typing import TYPE_CHECKING
 from edge.bench.case import Case
 from edge.cli.asked import PLAN_SUFFIXES, Asked, find_model
 from edge.cli.engine import open_asked
-from edge.engine.base import AUTO, Tuning, open_engine
+from edge.engine.base import AUTO, DEFAULT_TUNING, Tuning
 from edge.errors import InputError
 from edge.model.zoo import resolve_model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from edge.bench.case import Opener
     from edge.bench.roofline import Bound
     from edge.board import SysRoot
-    from edge.engine.base import Aim, Engine
-    from edge.model.contract import Contract
+    from edge.engine.base import Aim
 
 FILE_SUFFIXES = (".onnx", *PLAN_SUFFIXES)
 
@@ -65,14 +61,9 @@ def layer_openers(sweep: Sweep) -> dict[str, Opener]:
     """Give for each case, by its name, how it is opened so that it times its layers."""
     openers: dict[str, Opener] = {}
     for model, engine, threads in product(sweep.models, sweep.engines, sweep.threads):
-        asked = Asked(model, engine, rebuild=False, root=sweep.root, aim=sweep.aim)
-        opener: Opener = (
-            partial(open_asked, asked)
-            if asked.wants_gpu
-            else partial(_open_tuned, asked, Tuning(threads, times_layers=True))
-        )
+        asked = _ask(sweep, model, engine, Tuning(threads, times_layers=True))
         for batch in sweep.batches:
-            openers[_name(sweep, model, engine, threads, batch)] = opener
+            openers[_name(sweep, model, engine, threads, batch)] = partial(open_asked, asked)
     return openers
 
 
@@ -86,7 +77,7 @@ def bounds_here(sweep: Sweep) -> dict[str, Bound]:
     limits = limits_of_board(board.module) if board else None
     bounds: dict[str, Bound] = {}
     for model, engine in product(sweep.models, sweep.engines):
-        asked = Asked(model, engine, rebuild=False, root=sweep.root)
+        asked = _ask(sweep, model, engine)
         if limits is None or not asked.wants_gpu:
             continue
         found = bound(find_model(asked), limits)
@@ -95,19 +86,18 @@ def bounds_here(sweep: Sweep) -> dict[str, Bound]:
 
 
 def _make_case(sweep: Sweep, model: str, engine: str, threads: int | None, batch: int) -> Case:
-    asked = Asked(model, engine, rebuild=False, root=sweep.root, aim=sweep.aim)
+    asked = _ask(sweep, model, engine, Tuning(threads))
     if threads is not None and asked.wants_gpu:
         raise InputError(
             f"{model}: --threads is for engines on the CPU", hint="Add --engine openvino"
         )
-    tuned = partial(_open_tuned, asked, Tuning(threads))
     words = ["--model", model, "--engine", engine]
     if sweep.aim == "throughput":
         words.append("--throughput")
     return Case(
         name=_name(sweep, model, engine, threads, batch),
         model=model,
-        open=partial(open_asked, asked) if threads is None else tuned,
+        open=partial(open_asked, asked),
         engine=engine,
         batch=batch,
         threads=threads,
@@ -128,11 +118,8 @@ def _files(asked: Asked) -> tuple[tuple[str, Path], ...]:
     return (model, ("plan", kept_plan(find_model(asked))))
 
 
-@contextmanager
-def _open_tuned(asked: Asked, tuning: Tuning) -> Iterator[tuple[Engine, Contract]]:
-    model = find_model(asked)
-    with open_engine(asked.engine, model, asked.aim, tuning) as engine:
-        yield engine, model.contract
+def _ask(sweep: Sweep, model: str, engine: str, tuning: Tuning = DEFAULT_TUNING) -> Asked:
+    return Asked(model, engine, rebuild=False, root=sweep.root, aim=sweep.aim, tuning=tuning)
 
 
 def _name(sweep: Sweep, model: str, engine: str, threads: int | None, batch: int) -> str:

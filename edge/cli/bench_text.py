@@ -34,7 +34,7 @@ LAYERS_SHOWN = 10
 def print_report(report: Report, text: TextIO) -> None:
     """Print what was measured, and what speaks against it."""
     console = _console(text)
-    console.print(_latency_table(report.measured))
+    console.print(_latency_table(report))
     console.print()
     for case in report.measured.cases:
         lines = _case_lines(case, report) if isinstance(case, CaseResult) else [case.reason]
@@ -129,13 +129,15 @@ def print_diff(found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, te
                 _say(console, f"- {doubt}", indent="  ")
 
 
-def _latency_table(measured: Measured) -> Table:
+def _latency_table(report: Report) -> Table:
     table = _table("Engine alone, ms", ("p50", "±%", "p90", "p99", "p99.9", "max", "fps", "CPU"))
-    energy = any(cost(one).energy_mj_per_frame is not None for one in measured.results)
+    costs = [(one, cost(one, report.conditions.idle_mw)) for one in report.measured.results]
+    energy = any(spent.energy_mj_per_frame is not None for _, spent in costs)
     if energy:
         table.add_column("mJ", justify="right")
-    for result in measured.results:
-        spread, spent = engine_spread(result), cost(result)
+        table.add_column("net mJ", justify="right")
+    for result, spent in costs:
+        spread = engine_spread(result)
         share = half_width_share(round_medians(result.rounds))
         row = [
             result.case.name,
@@ -146,8 +148,8 @@ def _latency_table(measured: Measured) -> Table:
             f"{spent.cpu_ms_per_frame:.2f}",
         ]
         if energy:
-            mj = spent.energy_mj_per_frame
-            row.append("?" if mj is None else f"{mj:.2f}")
+            each = (spent.energy_mj_per_frame, spent.net_energy_mj_per_frame)
+            row += ["?" if mj is None else f"{mj:.2f}" for mj in each]
         table.add_row(*row)
     return table
 

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edge.cli.asked import find_model
-from edge.engine.base import AUTO, TENSORRT, open_engine
+from edge.engine.base import AUTO, DEFAULT_TUNING, TENSORRT, open_engine
 from edge.errors import (
     BuildError,
     EngineLostError,
@@ -56,7 +56,7 @@ def open_on_cpu(asked: Asked, error: Exception) -> Iterator[tuple[Engine, Contra
     """
     model = find_model(asked)
     log.warning("%s. Going on with the CPU", error)
-    with open_engine(AUTO, model, asked.aim) as engine:
+    with open_engine(AUTO, model, asked.aim, asked.tuning) as engine:
         yield engine, model.contract
 
 
@@ -75,9 +75,11 @@ def _enter(stack: ExitStack, asked: Asked) -> tuple[Engine, Contract]:
             f"{asked.plan}: is a plan for the GPU, {asked.engine} runs ONNX models",
             hint=f"Use --engine {TENSORRT}, or give the model",
         )
-    if asked.engine in {AUTO, "openvino"} and find_spec("openvino"):
+    can_be_kept = asked.engine in {AUTO, "openvino"} and asked.tuning == DEFAULT_TUNING
+    if can_be_kept and find_spec("openvino"):
         from edge.engine.kept import open_kept
 
         return stack.enter_context(open_kept(resolve_model(asked.model), asked.aim))
     model = find_model(asked)
-    return stack.enter_context(open_engine(asked.engine, model, asked.aim)), model.contract
+    engine = open_engine(asked.engine, model, asked.aim, asked.tuning)
+    return stack.enter_context(engine), model.contract

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.assets import user_folder
@@ -46,17 +47,16 @@ def enter_gpu(stack: ExitStack, asked: Asked) -> tuple[Engine, Contract]:
     else:
         model = find_model(asked)
         path, model_sha256 = kept_plan(model), model.sha256()
+    opened = partial(open_plan, path, board=asked.board, aim=asked.aim, tuning=asked.tuning)
     if not asked.rebuild and (asked.plan is not None or path.exists()):
         try:
-            return stack.enter_context(
-                open_plan(path, board=asked.board, model_sha256=model_sha256, aim=asked.aim)
-            )
+            return stack.enter_context(opened(model_sha256=model_sha256))
         except PlanMismatchError as error:
             if not sidecar_path(path).exists():
                 raise
             log.warning("%s. Building it again", error.args[0])
     _build(path, asked)
-    return stack.enter_context(open_plan(path, board=asked.board, aim=asked.aim))
+    return stack.enter_context(opened())
 
 
 def kept_plan(model: Model) -> Path:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge.engine.layers import CONVOLUTIONS, Layer
 from edge.errors import ModelError, PlanMismatchError
 from edge.files import read_bytes, sha256_bytes, write_atomic
+from edge.model.batch import Batch, parse_batch
 from edge.model.contract import parse_contract
 
 if TYPE_CHECKING:
@@ -86,6 +87,11 @@ class Sidecar:
     warnings: tuple[str, ...]
     gpu_fallback: tuple[str, ...] = ()
     int8_cost: dict[str, float] | None = None
+
+    @property
+    def batch(self) -> Batch:
+        """How many pictures at once the plan takes."""
+        return parse_batch(self.flags.batch) if self.flags.batch else Batch(1, 1, 1)
 
     def convolutions(self) -> tuple[Layer, ...]:
         """Give the layers that multiply weights."""

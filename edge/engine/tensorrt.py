@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from edge.engine.base import EngineInfo, Scores, Slot
+from edge.engine.base import DEFAULT_TUNING, EngineInfo, Scores, Slot
 from edge.engine.cuda import Device
 from edge.engine.plan import Machine, read_plan, read_sidecar
 from edge.engine.trt_api import load_tensorrt
 from edge.engine.trt_session import PlanSession
 from edge.errors import EdgeError, PlanMismatchError
-from edge.model.batch import Batch, parse_batch
 from edge.model.top_k import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edge.engine.base import Aim, Engine
+    from edge.engine.base import Aim, Engine, LayerTime, Tuning
     from edge.engine.cuda import Buffer
     from edge.engine.plan import Sidecar
     from edge.model.contract import Contract
@@ -50,13 +49,21 @@ class Session(Protocol):
             EngineLostError: it was refused.
         """
 
+    def read_layers(self) -> tuple[LayerTime, ...]:
+        """See `edge.engine.base.TellsLayers`."""
+
     def close(self) -> None:
         """Let go of what it holds on the GPU."""
 
 
 @contextmanager
 def open_plan(
-    path: Path, *, board: str | None, model_sha256: str | None = None, aim: Aim = "latency"
+    path: Path,
+    *,
+    board: str | None,
+    model_sha256: str | None = None,
+    aim: Aim = "latency",
+    tuning: Tuning = DEFAULT_TUNING,
 ) -> Iterator[tuple[Engine, Contract]]:
     """Open a plan for the length of a `with` block, after its sidecar was checked.
 
@@ -65,6 +72,7 @@ def open_plan(
         board: the name of this Jetson; None elsewhere.
         model_sha256: of the model that the plan should be of; None takes any.
         aim: what the loop should keep in flight; the GPU does the same for both.
+        tuning: whether layers are timed; the GPU has no threads to set.
 
     Raises:
         InputError: there is no such plan, or its sidecar cannot be read.
@@ -79,9 +87,7 @@ def open_plan(
         machine = Machine(str(trt.__version__), board or gpu.name, gpu.compute_capability)
         sidecar, plan = read_plan(path, machine, model_sha256=model_sha256)
         with device.current():
-            session = PlanSession(
-                trt, plan, sidecar.contract, sidecar.flags.dla_core, _batch_of(sidecar)
-            )
+            session = PlanSession(trt, plan, sidecar, times_layers=tuning.times_layers)
         opened = TensorRTEngine(session, device, sidecar, aim)
     except EdgeError:
         device.close()
@@ -141,8 +147,7 @@ class TensorRTEngine:
             )
         self._session = session
         self._device = device
-        batch = _batch_of(sidecar)
-        self._least, most = batch.least, batch.most
+        self._least, most = sidecar.batch.least, sidecar.batch.most
         self._lanes = [
             _open_lane(number * most, device, (most, *sidecar.contract.input_hw, 3), values)
             for number in range(LANES)
@@ -191,6 +196,10 @@ class TensorRTEngine:
             self._await_batch()
         return self._arrived.popleft()
 
+    def read_layers(self) -> tuple[LayerTime, ...]:
+        """Give what each layer of the plan took, of a whole batch."""
+        return self._session.read_layers()
+
     def close(self) -> None:
         """Wait for what is queued and free everything."""
         if not self._lanes:
@@ -211,11 +220,6 @@ class TensorRTEngine:
             values = spread(given, self._classes) if self._picks else given.copy()
             self._arrived.append(Scores(values, infer_ns))
         self._free.extend(lane.slots)
-
-
-def _batch_of(sidecar: Sidecar) -> Batch:
-    text = sidecar.flags.batch
-    return Batch(1, 1, 1) if text is None else parse_batch(text)
 
 
 def _open_lane(first: int, device: Device, shape: tuple[int, ...], values: int) -> _Lane:

@@ -85,6 +85,22 @@ def make_monitor(trt: Any, progress: Progress) -> Any:  # noqa: ANN401 - its cla
     return Monitor()
 
 
+def make_profiler(trt: Any) -> Any:  # noqa: ANN401 - its class has no types
+    """Give a profiler whose `times_ms` has what each layer took, in the order in which they run."""
+
+    class Profiler(trt.IProfiler):  # type: ignore[misc] # a base without types
+        """Keeps the times of each layer by its name."""
+
+        def __init__(self) -> None:
+            trt.IProfiler.__init__(self)
+            self.times_ms: dict[str, list[float]] = {}
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            self.times_ms.setdefault(layer_name, []).append(ms)
+
+    return Profiler()
+
+
 def make_calibrator(trt: Any, calibration: Calibration) -> Any:  # noqa: ANN401 - has no types
     """Give a calibrator for TensorRT up to 10, one picture a batch.
 

@@ -6,14 +6,15 @@ Source: NVIDIA TensorRT Python API reference, `ICudaEngine` and `IExecutionConte
 from __future__ import annotations
 
 import math
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from edge.engine.trt_hooks import make_log
+from edge.engine.base import LayerTime
+from edge.engine.trt_hooks import make_log, make_profiler
 from edge.errors import EngineLostError, PlanMismatchError, UnavailableError
 
 if TYPE_CHECKING:
-    from edge.model.batch import Batch
-    from edge.model.contract import Contract
+    from edge.engine.plan import Sidecar
 
 
 class PlanSession:
@@ -25,9 +26,8 @@ class PlanSession:
     Args:
         trt: the module of the plan's product.
         plan: its bytes, already checked against the sidecar.
-        contract: decides the shape of the input.
-        dla_core: that the plan was built for; None where it was built for the GPU.
-        batch: how many pictures at once it was built for.
+        sidecar: of the plan; its contract decides the shape of the input.
+        times_layers: whether it takes the time of each layer; `enqueue` then waits for the GPU.
 
     Raises:
         PlanMismatchError: TensorRT refuses the plan, or it has other inputs and outputs.
@@ -38,9 +38,9 @@ class PlanSession:
         self,
         trt: Any,  # noqa: ANN401 - a module without types
         plan: bytes,
-        contract: Contract,
-        dla_core: int | None,
-        batch: Batch,
+        sidecar: Sidecar,
+        *,
+        times_layers: bool = False,
     ) -> None:
         log = make_log(trt)
         try:
@@ -49,8 +49,8 @@ class PlanSession:
             raise UnavailableError(
                 f"tensorrt: cannot start ({_reason(log)})", hint="Check the GPU's driver"
             ) from error
-        if dla_core is not None:
-            runtime.DLA_core = dla_core
+        if sidecar.flags.dla_core is not None:
+            runtime.DLA_core = sidecar.flags.dla_core
         engine = runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise _misfit(f"TensorRT refuses it ({_reason(log)})")
@@ -62,11 +62,16 @@ class PlanSession:
                 hint="Close other programs that use the GPU",
             )
         self._log, self._runtime, self._engine, self._context = log, runtime, engine, context
-        self._picture, self._count = (*contract.input_hw, 3), 0
+        self._picture, self._count = (*sidecar.contract.input_hw, 3), 0
+        batch = sidecar.batch
         for count in (batch.most, batch.least):
             if not self._set_count(count):
                 raise _misfit(f"it takes no input of {(count, *self._picture)} ({_reason(log)})")
         self.values = math.prod(context.get_tensor_shape(self._scores)) // batch.least
+        self._kinds = {told.name: told.kind for told in sidecar.layers}
+        self._profiler = make_profiler(trt) if times_layers else None
+        if self._profiler is not None:
+            context.profiler = self._profiler
 
     def enqueue(self, pixels: int, scores: int, count: int, stream: int) -> None:
         """Queue the network; returns at once."""
@@ -81,6 +86,15 @@ class PlanSession:
                 f"tensorrt: the GPU did not take a frame ({_reason(self._log)})",
                 hint="Look into dmesg, or run with --engine openvino",
             )
+
+    def read_layers(self) -> tuple[LayerTime, ...]:
+        """Give the mean time of each layer; none where they are not timed."""
+        if self._profiler is None:
+            return ()
+        return tuple(
+            LayerTime(name, self._kinds.get(name, ""), round(fmean(times) * 1e6))
+            for name, times in self._profiler.times_ms.items()
+        )
 
     def _set_count(self, count: int) -> bool:
         """Set how many pictures come; only where it changes, for TensorRT then works shapes out."""

@@ -81,8 +81,8 @@ def test_latency_is_that_of_the_engine_and_nothing_is_dropped(small_model):
     assert spread.max_ms == max(one.latencies_ns.max() for one in result.rounds) / 1e6
     assert spread.min_ms <= spread.p50_ms <= spread.p90_ms <= spread.p99_ms <= spread.max_ms
     wall_s = sum(one.wall_s for one in result.rounds)
-    assert cost(result).fps == pytest.approx(spread.count / wall_s)
-    assert cost(result).fps < 1000 / 3
+    assert cost(result, None).fps == pytest.approx(spread.count / wall_s)
+    assert cost(result, None).fps < 1000 / 3
 
 
 def test_interval_of_the_median_is_made_of_rounds(small_model):
@@ -141,7 +141,10 @@ def test_power_of_a_round_becomes_energy_of_a_frame(small_model):
     options = Options(seconds=0.3, read_power=read_power)
     (result,) = measure([make_case("a", opener)], options).results
     assert {one.power_mw for one in result.rounds} == {5000.0}
-    assert cost(result).energy_mj_per_frame == pytest.approx(5 * 1000 / cost(result).fps)
+    spent = cost(result, idle_mw=2000.0)
+    assert spent.energy_mj_per_frame == pytest.approx(5 * 1000 / spent.fps)
+    assert spent.net_energy_mj_per_frame == pytest.approx(3 * 1000 / spent.fps)
+    assert cost(result, idle_mw=None).net_energy_mj_per_frame is None
 
 
 def test_board_is_read_between_the_parts(small_model):
@@ -163,10 +166,11 @@ def test_throughput_keeps_several_in_flight(small_model):
 
     (result,) = measure([make_case("a", opener)], Options(seconds=0.3)).results
     assert engine_spread(result).p50_ms > 7
-    assert np.isfinite(cost(result).fps)
+    assert np.isfinite(cost(result, None).fps)
 
 
 def test_no_meter_is_no_energy(small_model):
     options = Options(seconds=0.1, read_power=lambda: Unavailable("no rail"))
     (result,) = measure([make_case("a", Openings(small_model))], options).results
-    assert cost(result).energy_mj_per_frame is None
+    assert cost(result, idle_mw=2000.0).energy_mj_per_frame is None
+    assert cost(result, idle_mw=2000.0).net_energy_mj_per_frame is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+from importlib import import_module
 
 import onnx
 import pytest
@@ -16,6 +17,7 @@ from edge.build.plan import build_plan
 from edge.engine.layers import CONVOLUTIONS
 from edge.engine.plan import Machine, read_plan, read_sidecar
 from edge.engine.trt_api import BuildSettings, build
+from edge.engine.trt_hooks import make_profiler
 from edge.errors import BuildError, CheckFailedError, EdgeError, ModelError, UnavailableError
 from edge.model.batch import Batch, open_batch
 from edge.model.half import to_half
@@ -37,6 +39,13 @@ def types(sidecar) -> dict[str, int]:
     for layer in sidecar.convolutions():
         counts[layer.input_type] = counts.get(layer.input_type, 0) + 1
     return counts
+
+
+def test_profiler_takes_times_through_the_real_base():
+    profiler = make_profiler(import_module("tensorrt_rtx"))
+    for name, took_ms in (("conv1", 0.5), ("pool1", 0.25), ("conv1", 1.5)):
+        profiler.report_layer_time(name, took_ms)
+    assert profiler.times_ms == {"conv1": [0.5, 1.5], "pool1": [0.25]}
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

@@ -70,6 +70,10 @@ class IInt8EntropyCalibrator2:
     pass
 
 
+class IProfiler:
+    pass
+
+
 class ParserError:
     pass
 
@@ -205,6 +209,8 @@ WORK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 class ExecutionContext:
+    profiler: IProfiler | None = None
+
     def __init__(self, engine: Engine) -> None:
         import onnxruntime
 
@@ -254,7 +260,12 @@ class ExecutionContext:
             ctypes.memmove(target, found.ctypes.data, found.nbytes)
 
         self.queued.append(WORK(work))
-        return self.driver.cuLaunchHostFunc(stream, self.queued[-1], None) == 0
+        launched = self.driver.cuLaunchHostFunc(stream, self.queued[-1], None)
+        if self.profiler is not None:
+            launched |= self.driver.cuStreamSynchronize(ctypes.c_void_p(stream))
+            for number, name in enumerate(self.engine.told["convolutions"]):
+                self.profiler.report_layer_time(name, 0.25 * (1 + number))
+        return launched == 0
 
 
 class Engine:

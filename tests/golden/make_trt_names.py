@@ -17,7 +17,7 @@ SUPPORTED = ("8.6.1", "10.3.0", "10.7.0", "10.13.3.9", "10.16.1.11", "11.0.0.114
 CLASSES = ("Builder", "BuilderFlag", "ComputeCapability", "DataType", "DeviceType",
            "EngineInspector", "IBuilderConfig", "ICudaEngine", "IExecutionContext", "ILayer",
            "ILogger", "IInt8EntropyCalibrator2", "INetworkDefinition", "IOptimizationProfile",
-           "IProgressMonitor", "ITensor", "ITimingCache", "LayerInformationFormat",
+           "IProfiler", "IProgressMonitor", "ITensor", "ITimingCache", "LayerInformationFormat",
            "MemoryPoolType", "NetworkDefinitionCreationFlag", "OnnxParser", "ParserError",
            "ProfilingVerbosity", "Runtime", "TensorIOMode")  # fmt: skip
 

@@ -15,6 +15,7 @@ from edge.engine.tensorrt import TensorRTEngine
 from rig.driver import WORK
 
 if TYPE_CHECKING:
+    from edge.engine.base import LayerTime
     from rig.driver import Rig
 
 PICTURE_BYTES = 64 * 64 * 3
@@ -43,6 +44,9 @@ class EchoSession:
 
         self._queued.append(WORK(run))
         self._rig.queue(stream, self._queued[-1])
+
+    def read_layers(self) -> tuple[LayerTime, ...]:
+        return ()
 
     def close(self) -> None:
         self.closed += 1

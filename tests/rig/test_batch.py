@@ -228,13 +228,12 @@ def plan_of(mode, fake_tensorrt, small_model):
             target="tensorrt", precision="fp16", batch=(sizes.least, sizes.usual, sizes.most)
         )
         plan = build(network.to_bytes(), settings, lambda *_: True).plan
-        contract, told = network.contract, told or batch
+        flags = Flags(batch=told or batch, top_k=top)
+        sidecar = make_sidecar(contract=network.contract, flags=flags)
         device = Device()
         try:
             with device.current():
-                session = PlanSession(fake_tensorrt, plan, contract, None, parse_batch(told))
-            flags = Flags(batch=told, top_k=top)
-            sidecar = make_sidecar(contract=contract, flags=flags)
+                session = PlanSession(fake_tensorrt, plan, sidecar)
             engines.append(TensorRTEngine(session, device, sidecar))
         except PlanMismatchError:
             device.close()

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from edge.engine.plan import read_sidecar
+from edge.engine.tensorrt import open_plan
 from edge.files import sha256_file
 from edge.model.onnx_file import save_model
 
@@ -42,6 +44,25 @@ def test_batches_are_swept_up_to_the_plans(gpu, plan):
     assert {r["frames"] for r in one["rounds"]} == {len(r["latencies_us"]) for r in one["rounds"]}
     assert all(r["frames"] == 4 * len(r["latencies_us"]) for r in four["rounds"])
     assert eight["unavailable"].startswith("tensorrt: takes 4 pictures at once")
+
+
+def test_layers_are_timed_by_the_plans_own_names(gpu, plan):
+    """The stand-in says a quarter of a millisecond for the first layer, twice that for the next."""
+    row = json.loads(gpu("bench", plan.name, "--layers", *QUICK).stdout)
+    convolutions = read_sidecar(plan).layers
+    assert row["cases"][0]["layers"] == [
+        {"name": layer.name, "kind": "CaskConvolution", "took_ns": 250_000 * (1 + number)}
+        for number, layer in enumerate(convolutions)
+    ]
+    assert len(convolutions) > 1
+
+
+@pytest.mark.usefixtures("rig", "fake_tensorrt")
+def test_layers_are_not_timed_unless_asked_for(plan):
+    with open_plan(plan, board=None) as (engine, _):
+        engine.submit(engine.acquire())
+        engine.collect()
+        assert engine.read_layers() == ()
 
 
 def test_model_is_named_with_the_plan_that_was_built_of_it(gpu, plan):
