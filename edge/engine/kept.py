@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FORM = 1
+FORM = 2
 """Counts up when `edge.engine.openvino.openvino_form` makes another network of the same file."""
 
 SUFFIX = ".openvino"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge.board import SysRoot
 from edge.engine.base import DEFAULT_TUNING, EngineInfo, LayerTime, Scores, Slot
 from edge.engine.runtimes import load_openvino
 from edge.errors import EngineLostError, ModelError
@@ -17,21 +20,34 @@ if TYPE_CHECKING:
     from edge.engine.base import Aim, Tuning
     from edge.model.onnx_file import Model
 
+log = logging.getLogger(__name__)
+
 DEVICE = "CPU"
+HERE = SysRoot(Path("/"))
 
 LATENCY_SLOTS = 2
 """One is filled while the other runs."""
 
 
-def openvino_form(model: Model) -> Model:
-    """Give a network in the form whose integers OpenVINO computes right, and fast."""
+def openvino_form(model: Model, root: SysRoot = HERE) -> Model:
+    """Give a network in the form whose integers OpenVINO computes right, and fast.
+
+    Args:
+        model: as it was quantised; another one stays as it is.
+        root: where /proc is, to tell what this CPU makes of int8.
+    """
+    from edge.engine.float_levels import multiplies_exactly, with_float_levels
     from edge.engine.hoisted import with_hoisted_quantizers
     from edge.engine.raised import raise_lowered
     from edge.engine.unsigned import with_unsigned_activations
 
     if not model.is_int8:
         return model
-    return with_unsigned_activations(with_hoisted_quantizers(raise_lowered(model)))
+    raised = raise_lowered(model)
+    if multiplies_exactly(root):
+        return with_unsigned_activations(with_hoisted_quantizers(raised))
+    log.info("%s: this CPU has no VNNI, so INT8 takes the time of fp32", model.contract.name)
+    return with_float_levels(raised)
 
 
 class OpenVINOEngine:
