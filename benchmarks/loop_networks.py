@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
-import onnx
-from onnx import helper
 
+from edge.engine.onnxruntime import onnxruntime_form
 from edge.engine.openvino import openvino_form
 from edge.image import Fitter
 from edge.model.onnx_file import Model, load_model, save_model
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.model.contract import Contract
-
-PASSING = frozenset({"Clip", "MaxPool"})
-"""Operators that give the same level whether a quantiser is in front of them too or not."""
 
 VIEWS_EVERY = 10
 """Frames of a clip from one view to the next."""
@@ -36,47 +32,19 @@ def write_networks(int8: Model, fp32: Path, folder: Path) -> dict[str, Path]:
 
     Returns:
         Form to file: `fp32`; `file`, as it is; `unsigned`, activations as uint8 with the same
-        integers, for OpenVINO; `joined`, that with a quantiser in front of each concat, without
-        which ONNX Runtime computes the convolutions there in float.
+        integers, for OpenVINO; `integer`, with integers around each convolution, without which ONNX
+        Runtime computes them in float.
     """
-    unsigned = openvino_form(int8)
     forms = {
         "fp32": expand_weights(load_model(fp32)),
         "file": int8,
-        "unsigned": unsigned,
-        "joined": with_quantized_concats(unsigned),
+        "unsigned": openvino_form(int8),
+        "integer": onnxruntime_form(int8),
     }
     files = {form: folder / f"{form}.onnx" for form in forms}
     for form, model in forms.items():
         save_model(model, files[form])
     return files
-
-
-def with_quantized_concats(model: Model) -> Model:
-    """Give the same network with what a quantiser does behind a concat done in front of it too."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
-    reader = {name: node for node in proto.graph.node for name in node.input}
-    nodes: list[onnx.NodeProto] = []
-    for node in proto.graph.node:
-        after = reader.get(node.output[0]) if node.op_type == "Concat" else None
-        while after is not None and after.op_type in PASSING:
-            after = reader.get(after.output[0])
-        if after is not None and after.op_type == "QuantizeLinear":
-            for place, name in enumerate(node.input):
-                grid = list(after.input[1:])
-                nodes += [
-                    helper.make_node("QuantizeLinear", [name, *grid], [f"{name}/joined/q"]),
-                    helper.make_node(
-                        "DequantizeLinear", [f"{name}/joined/q", *grid], [f"{name}/joined/dq"]
-                    ),
-                ]
-                node.input[place] = f"{name}/joined/dq"
-        nodes.append(node)
-    every_node = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del proto.graph.node[:]
-    proto.graph.node.extend(every_node)
-    return Model(proto, model.contract)
 
 
 def write_views(clip: Path, contract: Contract, file: Path) -> None:

@@ -106,7 +106,7 @@ def _on_jetson(name: str, title: str, form: str, needs: str) -> Loop:
 PEERS = (
     _peer("opencv", "OpenCV DNN fp32, sequential", "fp32"),
     _peer("onnxruntime-fp32", "ONNX Runtime fp32, sequential", "fp32"),
-    _peer("onnxruntime-int8", "ONNX Runtime INT8, sequential", "joined"),
+    _peer("onnxruntime-int8", "ONNX Runtime INT8, sequential", "integer"),
     _peer("ncnn", "ncnn fp32, sequential", NCNN, tool="ncnn"),
     _peer("litert", "LiteRT INT8, sequential", TFLITE, tool="litert"),
     _peer("openvino-prepost", "OpenVINO INT8, sequential, PrePostProcessor", "unsigned"),

@@ -5,18 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections import Counter
 from importlib import import_module
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from networks import make_views, run_onnx
 from samples import ROOT
 
-from edge.engine.openvino import openvino_form
-from edge.model.onnx_file import load_model
 from edge.record import StageTimes
 
 BENCHMARKS = ROOT / "benchmarks"
@@ -205,16 +200,6 @@ def test_unknown_loop_is_refused_with_the_known_ones():
     )
     assert done.returncode == 2
     assert "--only: tensorflow is none of opencv, onnxruntime-fp32" in done.stderr
-
-
-def test_quantiser_in_front_of_a_concat_changes_no_score():
-    model = openvino_form(load_model(ROOT / "engines" / "squeezenet8-int8.onnx"))
-    joined = import_module("loop_networks").with_quantized_concats(model)
-    count = [Counter(node.op_type for node in one.proto.graph.node) for one in (model, joined)]
-    assert count[1]["QuantizeLinear"] == count[0]["QuantizeLinear"] + 2 * count[0]["Concat"]
-    assert count[0]["Concat"] == 8
-    views = make_views(2, side=model.contract.input_hw[0])
-    np.testing.assert_array_equal(run_onnx(joined, views), run_onnx(model, views))
 
 
 def test_histogram_counts_every_value_once():
