@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+VARIABLES = {
+    name: f"EDGE_MQTT_{name.upper()}" for name in ("username", "password", "ca", "cert", "key")
+}
+"""What the environment says beside the address."""
 HINT = "Give it as in mqtt://host/topic or mqtts://host:8883/topic"
 MOST_TOPIC_BYTES = 65_000
 """A topic is 65,535 bytes at most, and each of ours goes on after the one that was given."""
@@ -77,8 +81,7 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
 
     Args:
         address: `mqtt://[user@]host[:port]/topic[?option=value&...]`, or mqtts for TLS.
-        environment: EDGE_MQTT_USERNAME, _PASSWORD, _CA, _CERT and _KEY are read; a user in the
-            address goes before the one there.
+        environment: `VARIABLES` are read; a user in the address goes before the one there.
 
     Raises:
         InputError: it is no such address, holds a password, or an option is unknown or wrong.
@@ -92,10 +95,7 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
         )
     if not parts.hostname:
         raise InputError(f"{told}: names no host", hint=HINT)
-    given = {
-        name: environment.get(f"EDGE_MQTT_{name.upper()}") or None
-        for name in ("username", "password", "ca", "cert", "key")
-    }
+    given = {name: environment.get(variable) or None for name, variable in VARIABLES.items()}
     shown_host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     shown_port = "" if port == PORTS[parts.scheme] else f":{port}"
     topic = _read_topic(parts.path, told)
