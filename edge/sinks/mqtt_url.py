@@ -93,14 +93,13 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
             f"{told}: a password in the address can be read by everyone on this machine",
             hint="Put it into the environment as EDGE_MQTT_PASSWORD",
         )
-    if not parts.hostname:
-        raise InputError(f"{told}: names no host", hint=HINT)
+    host = _read_host(parts.hostname, told)
     given = {name: environment.get(variable) or None for name, variable in VARIABLES.items()}
-    shown_host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port == PORTS[parts.scheme] else f":{port}"
     topic = _read_topic(parts.path, told)
     return Broker(
-        host=parts.hostname,
+        host=host,
         port=port,
         topic=topic,
         name=f"{parts.scheme}://{shown_host}{shown_port}/{topic}",
@@ -128,6 +127,16 @@ def _split(address: str, told: str) -> tuple[SplitResult, int]:
     if port == 0:
         raise InputError(f"{told}: port 0 is none", hint=HINT)
     return parts, PORTS[parts.scheme] if port is None else port
+
+
+def _read_host(host: str | None, told: str) -> str:
+    if not host:
+        raise InputError(f"{told}: names no host", hint=HINT)
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise InputError(f"{told}: no name of a host can be so", hint=HINT) from error
+    return host
 
 
 def _read_topic(path: str, told: str) -> str:

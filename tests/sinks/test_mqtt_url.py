@@ -86,6 +86,8 @@ def test_any_text_is_an_address_or_refused_in_one_line_that_keeps_its_password(
         ("mqtt://host", "mqtt://host: names no topic. Give it as in mqtt://host/topic"),
         ("mqtt://host/", "names no topic"),
         ("mqtt:///topic", "names no host"),
+        ("mqtt://a..b/topic", "mqtt://a..b/topic: no name of a host can be so. Give it as in"),
+        (f"mqtt://{'a' * 64}/topic", "no name of a host can be so"),
         ("mqtt://host:0/topic", "port 0 is none"),
         ("mqtt://host:99999/topic", "mqtt://host:99999/topic: Port out of range"),
         ("mqtt://host:a/topic", "Port could not be cast"),
