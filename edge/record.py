@@ -343,8 +343,10 @@ class Summary:
         final: the last snapshot; its `fps` is the mean of the run.
         seen: what each picture or source was named, in order of appearance.
         lost: how the first source that failed did so; None when all ended or were stopped.
+        max_temperatures_c: the most that each zone reached in the run.
     """
 
     final: Snapshot
     seen: tuple[Seen, ...]
     lost: Exception | None = None
+    max_temperatures_c: Mapping[str, float] = field(default_factory=dict)

@@ -62,6 +62,7 @@ def summary_row(summary: Summary) -> Row:
     """Give the object of a whole run."""
     row = _head("summary", summary.final.told_ns) | _state(summary.final)
     row["seen"] = [_seen_row(seen) for seen in summary.seen]
+    row["max_temperatures_c"] = dict(summary.max_temperatures_c)
     row["lost"] = None if summary.lost is None else str(summary.lost)
     return row
 

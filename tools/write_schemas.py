@@ -272,6 +272,10 @@ SUMMARY = record(
         **head("summary"),
         **STATE_FIELDS,
         "seen": items("What was named what, in order of appearance.", refer("seen")),
+        "max_temperatures_c": mapping(
+            "By the zone's name.",
+            {"type": "number", "unit": "°C", "description": "The most in the run."},
+        ),
         "lost": optional(string("How the first source that failed did so; null when none did.")),
     },
 )

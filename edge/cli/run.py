@@ -203,7 +203,7 @@ def summary_text(summary: Summary, title: str) -> str:
     if energy := frame_energy_text(final):
         lines.append(f"  energy {energy}")
     if isinstance(final.board, BoardReading):
-        lines.append(f"  {board_summary_text(final.board)}")
+        lines.append(f"  {board_summary_text(final.board, summary.max_temperatures_c)}")
     if len(final.sources) > 1:
         lines += [f"  {_source_text(source)}" for source in final.sources]
     lines += [
