@@ -37,19 +37,20 @@ def power_text(power: PowerReading | Unavailable) -> str:
 
 def frame_energy_text(snapshot: Snapshot) -> str:
     """Say what a frame cost, in all and above idle; empty where that is not known."""
-    energy_j, error_j = snapshot.energy_per_frame_j, snapshot.energy_per_frame_error_j
-    if energy_j is None or isinstance(snapshot.power, Unavailable):
+    energy_j, power = snapshot.energy_per_frame_j, snapshot.power
+    if energy_j is None or isinstance(power, Unavailable):
         return ""
-    error = f" ± {_millijoules(error_j)}" if error_j else ""
-    text = f"{_millijoules(energy_j)}{error} mJ a frame"
-    net_j, idle_mw = snapshot.net_energy_per_frame_j, snapshot.power.idle_mw
-    if net_j is None or idle_mw is None:
+    text = f"{_millijoules(energy_j, snapshot.energy_per_frame_error_j)} mJ a frame"
+    net_j = snapshot.net_energy_per_frame_j
+    if net_j is None or power.idle_mw is None:
         return text
-    return f"{text}, {_millijoules(net_j)} of them above {idle_mw / 1000:.2f} W idle"
+    net = _millijoules(net_j, snapshot.net_energy_per_frame_error_j)
+    return f"{text}, {net} of them above {power.idle_mw / 1000:.2f} W idle"
 
 
-def _millijoules(energy_j: float) -> str:
-    return f"{energy_j * 1000:.1f}"
+def _millijoules(energy_j: float, error_j: float | None) -> str:
+    error = f" ± {error_j * 1000:.1f}" if error_j else ""
+    return f"{energy_j * 1000:.1f}{error}"
 
 
 def board_text(board: BoardReading | Unavailable) -> str:

@@ -110,6 +110,7 @@ class PowerSampler:
         self._tallies: dict[str, RailTally] = {}
         self._last: PowerSample | None = None
         self._idle_mw: float | None = None
+        self._idle_error_mw = 0.0
         self._thread: threading.Thread | None = None
         self._started_ns = self._cpu_ns = 0
 
@@ -172,6 +173,7 @@ class PowerSampler:
             covered_s=integral.seconds,
             energy_error_j=integral.error_j,
             idle_mw=self._idle_mw,
+            idle_error_mw=self._idle_error_mw,
             rails_mw={
                 name: None if isinstance(power_mw, Unavailable) else power_mw
                 for name, power_mw in last.rails_mw.items()
@@ -229,6 +231,7 @@ class PowerSampler:
         reading = self.read()
         if isinstance(reading, PowerReading) and reading.covered_s > 0:
             self._idle_mw = reading.mean_mw
+            self._idle_error_mw = reading.energy_error_j / reading.covered_s * 1000
         self.start_over()
 
     def start_over(self) -> None:

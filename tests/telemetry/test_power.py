@@ -180,6 +180,7 @@ def test_idle_is_measured_between_two_new_starts(tmp_path):
         reading = sampler.read()
         total = next(state for state in sampler.rails() if state.kind == "total")
     assert 4_800 < reading.idle_mw < 6_000
+    assert 0 < reading.idle_error_mw < 10_000
     assert (total.summary.min_mw, total.summary.max_mw) == (4700.0, 4800.0)
 
 
