@@ -103,10 +103,20 @@ def test_what_is_no_log_is_told_in_one_line(edge, tmp_path, content, said):
     assert done.stderr.count("\n") == 1
 
 
-def test_watch_does_not_go_with_a_log(edge):
-    done = edge("power", "--watch", "--log", "-")
-    assert done.returncode == 2
-    assert "--watch reads this machine" in done.stderr
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--watch --log -", "--watch reads this machine; it does not go with --log."),
+        ("--hz 5 --log -", "--hz reads this machine"),
+        ("--power tegrastats --log -", "--power reads this machine"),
+        ("--report curves", "--report is of a log; give one with --log."),
+        ("--interval 500", "--interval is of a log"),
+    ],
+)
+def test_option_that_would_not_be_obeyed_is_refused(edge, words, said):
+    done = edge("power", *words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 AGX_ORIN = """\
@@ -278,10 +288,7 @@ def test_report_without_rails_says_why_there_is_no_total(edge, tmp_path):
     assert "total not available: tegrastats printed no power rail" in page
 
 
-def test_report_is_of_a_log(edge, nano_log):
-    done = edge("power", "--report", "curves")
-    assert done.returncode == 2
-    assert "--report is of a log" in done.stderr
+def test_report_is_a_folder(edge, nano_log):
     done = edge("power", "--log", nano_log.name, "--report", nano_log.name)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "edge: t.log: is a file, a folder is wanted. Give another path\n"
