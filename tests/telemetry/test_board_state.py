@@ -258,6 +258,9 @@ def test_pc_counts_an_event_of_its_package_once(tmp_path):
     assert (watch.look(), watch.throttles) == (("the CPU too hot",), 2)
     count([0, 4], 9)
     assert (watch.look(), watch.throttles) == (("a CPU core too hot",), 3)
+    count([2, 4], 9)  # the other core, which was well so far
+    assert (watch.look(), watch.throttles) == (("a CPU core too hot",), 5)
+    assert watch.look() == ()
 
 
 def test_machine_that_tells_nothing_says_so(tmp_path):
