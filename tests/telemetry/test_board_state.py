@@ -279,3 +279,18 @@ def test_sampler_has_a_thread_that_ends_with_its_owner(tmp_path):
             time.sleep(0.01)
         assert sampler.read().mode == "MAXN_SUPER (2)"
     assert threading.active_count() == before
+
+
+class FaultyRoot(SysRoot):
+    """Fails as only a bug of ours does."""
+
+    def read_int(self, name):
+        raise ZeroDivisionError(name)
+
+
+def test_bug_in_the_thread_is_raised_to_whoever_reads(tmp_path):
+    make_whole_board(tmp_path, "orin_nano")
+    with BoardSampler(FaultyRoot(tmp_path)) as sampler:
+        sampler._thread.join(DEADLINE_S)
+        with pytest.raises(ZeroDivisionError):
+            sampler.read()
