@@ -61,6 +61,14 @@ def test_table_fits_a_terminal(edge, line, columns):
     assert "1 samples in 0.0 s by its time stamps" in done.stdout
 
 
+def test_energy_of_a_stamped_log_says_what_a_second_comes_to(edge):
+    """Its stamps are whole seconds: a load that never changes is not known to the millijoule."""
+    later = ORIN.replace("18:42:06", "18:42:08")
+    done = edge("power", "--log", "-", input=f"{ORIN}\n{later}\n")
+    said = "energy within ± 0.0 J, and 8.7 J for each second that the stamps are off"
+    assert said in " ".join(done.stdout.split())
+
+
 def test_json_of_a_log_has_a_version_and_units(edge, nano_log):
     done = edge("power", "--log", "-", "--json", input=nano_log.read_text())
     summary = json.loads(done.stdout)
