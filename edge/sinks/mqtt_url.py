@@ -84,7 +84,8 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
         environment: `VARIABLES` are read; a user in the address goes before the one there.
 
     Raises:
-        InputError: it is no such address, holds a password, or an option is unknown or wrong.
+        InputError: it is no such address, holds a password, an option is unknown or wrong, or a
+            variable would not be obeyed.
     """
     told = _USERINFO.sub("", address)
     parts, port = _split(address, told)
@@ -98,7 +99,7 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
     shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port == PORTS[parts.scheme] else f":{port}"
     topic = _read_topic(parts.path, told)
-    return Broker(
+    broker = Broker(
         host=host,
         port=port,
         topic=topic,
@@ -111,6 +112,8 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
         key=given["key"],
         options=_read_options(parts.query, told),
     )
+    _check_obeyed(broker)
+    return broker
 
 
 def _split(address: str, told: str) -> tuple[SplitResult, int]:
@@ -137,6 +140,21 @@ def _read_host(host: str | None, told: str) -> str:
     except UnicodeError as error:
         raise InputError(f"{told}: no name of a host can be so", hint=HINT) from error
     return host
+
+
+def _check_obeyed(broker: Broker) -> None:
+    """Refuse what would be left out in silence: a line may be less safe then than it was meant."""
+    for name, is_obeyed, mend in (
+        ("password", broker.user is not None, f"Name its user in {VARIABLES['username']}"),
+        ("key", broker.cert is not None, f"Name its certificate in {VARIABLES['cert']}"),
+        ("ca", broker.encrypted, "Use mqtts://"),
+        ("cert", broker.encrypted, "Use mqtts://"),
+    ):
+        if getattr(broker, name) is not None and not is_obeyed:
+            raise InputError(
+                f"{broker}: {VARIABLES[name]} is set and would not be obeyed",
+                hint=f"{mend}, or unset it",
+            )
 
 
 def _read_topic(path: str, told: str) -> str:

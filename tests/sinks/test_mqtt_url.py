@@ -134,6 +134,23 @@ def test_user_password_and_certificates_come_from_the_environment_and_are_not_pr
     assert "S3cret" not in f"{broker} {broker!r}"
 
 
+@pytest.mark.parametrize(
+    ("address", "name", "mend"),
+    [
+        ("mqtt://host/door", "EDGE_MQTT_PASSWORD", "Name its user in EDGE_MQTT_USERNAME"),
+        ("mqtts://host/door", "EDGE_MQTT_KEY", "Name its certificate in EDGE_MQTT_CERT"),
+        ("mqtt://host/door", "EDGE_MQTT_CA", "Use mqtts://"),
+        ("mqtt://host/door", "EDGE_MQTT_CERT", "Use mqtts://"),
+    ],
+)
+def test_variable_that_would_not_be_obeyed_is_refused(address, name, mend):
+    with pytest.raises(InputError) as refused:
+        parse(address, **{name: "S3cret"})
+    assert str(refused.value) == (
+        f"{address}: {name} is set and would not be obeyed. {mend}, or unset it"
+    )
+
+
 def test_user_in_the_address_goes_before_the_environment():
     broker = parse("mqtt://you@host/door", EDGE_MQTT_USERNAME="me")
     assert (broker.user, broker.name) == ("you", "mqtt://host/door")
