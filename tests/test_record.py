@@ -82,6 +82,8 @@ def test_energy_of_a_frame_is_mean_power_over_its_time():
     assert above.energy_per_frame_error_j == pytest.approx(0.0025)
     text = "100.0 ± 2.5 mJ a frame, 75.0 ± 3.0 of them above 1.00 W idle"
     assert frame_energy_text(above) == text
+    none = dataclasses.replace(cost, power=dataclasses.replace(power, idle_mw=4000.001))
+    assert ", 0.0 ± 2.5 of them above 4.00 W idle" in frame_energy_text(none)
 
 
 @pytest.mark.parametrize("power", [Unavailable("no rail"), PowerReading(1.0, 1.0, 0.0, "x")])

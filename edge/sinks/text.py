@@ -50,7 +50,7 @@ def frame_energy_text(snapshot: Snapshot) -> str:
 
 def _millijoules(energy_j: float, error_j: float | None) -> str:
     error = f" ± {error_j * 1000:.1f}" if error_j else ""
-    return f"{energy_j * 1000:.1f}{error}"
+    return f"{round(energy_j * 1000, 1) + 0.0:.1f}{error}"  # + 0.0: none is not "-0.0"
 
 
 def board_text(board: BoardReading | Unavailable) -> str:
