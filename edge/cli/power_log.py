@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from edge.record import RailSummary
     from edge.telemetry.power_log import LoadSummary, LogSummary
 
 LOG_VERSION = 1
@@ -96,7 +95,11 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
     if isinstance(summary.total, Unavailable):
         console.print(Text(f"total not available: {summary.total.reason}"))
     else:
-        console.print(Text(f"total is {summary.total.name}, {_error_text(summary.total, summary)}"))
+        error = f"energy within ± {summary.total.energy_error_j:.1f} J"
+        console.print(Text(f"total is {summary.total.name}, {error}"))
+        if summary.timed_by == "timestamps":
+            second_j = summary.total.mean_mw / 1000
+            console.print(Text(f"and {second_j:.1f} J for each second that the stamps are off"))
     console.print()
     for title, load in (("GPU", summary.gpu), ("EMC", summary.emc), ("CPU", summary.cpu)):
         console.print(Text(f"{title} load  {_load_text(load)}"))
@@ -112,14 +115,6 @@ def _samples_text(summary: LogSummary, interval_ms: int) -> str:
         return f"{summary.samples} samples, {summary.duration_s:.1f} s if they are {apart}"
     apart = f"at most {summary.longest_step_s:.1f} s apart"
     return f"{summary.samples} samples in {summary.duration_s:.1f} s by its time stamps, {apart}"
-
-
-def _error_text(total: RailSummary, summary: LogSummary) -> str:
-    """Say how far the energy may be off; stamps are whole seconds, so that the time may be too."""
-    text = f"energy within ± {total.energy_error_j:.1f} J"
-    if summary.timed_by == "interval":
-        return text
-    return f"{text}, and {total.mean_mw / 1000:.1f} J for each second that the stamps are off"
 
 
 def _doubts(summary: LogSummary) -> Iterator[str]:
