@@ -36,6 +36,7 @@ from edge.model.onnx_file import load_model
 from edge.model.zoo import resolve_model
 from edge.record import RunInfo, Unavailable
 from edge.sinks.address import parse_address
+from edge.sinks.listening import listen
 from edge.sinks.web.sink import WebSink
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def play(source: Source, engine: Engine, contract: Contract, viewers: int | None
         return _figures(_run(source, engine, contract, []), [0])
     info = RunInfo("clip", contract.name, engine.info.name, 5, __version__)
     with ExitStack() as stack:
-        web = WebSink(parse_address(":0", "--web"), lambda: info)
+        web = WebSink(listen(parse_address(":0", "--web"), "--web"), lambda: info)
         timed = TimedSink(web)
         if viewers:
             stack.callback(_invite(urlsplit(web.url).port, viewers).join)

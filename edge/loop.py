@@ -157,7 +157,7 @@ class _Run:
             raise errors[0]
         final = replace(self._snapshot(), fps=self._tally.mean_fps())
         lost = errors[0] if errors else None
-        return Summary(final, self._tally.seen(), lost)
+        return Summary(final, self._tally.seen(), lost, self._tally.max_temperatures_c)
 
     def _error_of(self, number: int, capture: Capture) -> Exception | None:
         """Give what stopped a source, or kept it away while there was no other one."""

@@ -79,6 +79,7 @@ class PowerReading:
         covered_s: the time that `mean_mw` and `energy_j` are of.
         energy_error_j: how far `energy_j` may be off because power was sampled, not followed.
         idle_mw: mean before the run began, None where it was not measured.
+        idle_error_mw: how far `idle_mw` may be off because power was sampled.
         rails_mw: each rail now, those outside the total too; None where it cannot be read.
         sampler_share: of one core that the sampling itself takes, 0 to 1.
     """
@@ -90,6 +91,7 @@ class PowerReading:
     covered_s: float = 0.0
     energy_error_j: float = 0.0
     idle_mw: float | None = None
+    idle_error_mw: float = 0.0
     rails_mw: Mapping[str, float | None] = field(default_factory=dict)
     sampler_share: float = 0.0
 
@@ -325,11 +327,22 @@ class Snapshot:
 
     @property
     def energy_per_frame_error_j(self) -> float | None:
-        """How far both may be off because power was sampled, see `PowerReading`."""
+        """How far `energy_per_frame_j` may be off because power was sampled."""
+        return self._error_per_frame(0.0)
+
+    @property
+    def net_energy_per_frame_error_j(self) -> float | None:
+        """The same of `net_energy_per_frame_j`: what was taken off may be off too."""
+        power = self.power
+        if isinstance(power, Unavailable) or power.idle_mw is None:
+            return None
+        return self._error_per_frame(power.idle_error_mw)
+
+    def _error_per_frame(self, idle_error_mw: float) -> float | None:
         power = self.power
         if isinstance(power, Unavailable) or not power.covered_s:
             return None
-        return self._per_frame(power.energy_error_j / power.covered_s)
+        return self._per_frame(power.energy_error_j / power.covered_s + idle_error_mw / 1000)
 
     def _per_frame(self, watts: float) -> float | None:
         return watts * self.elapsed_s / self.frames if self.frames else None
@@ -343,8 +356,10 @@ class Summary:
         final: the last snapshot; its `fps` is the mean of the run.
         seen: what each picture or source was named, in order of appearance.
         lost: how the first source that failed did so; None when all ended or were stopped.
+        max_temperatures_c: the most that each zone reached in the run.
     """
 
     final: Snapshot
     seen: tuple[Seen, ...]
     lost: Exception | None = None
+    max_temperatures_c: Mapping[str, float] = field(default_factory=dict)

@@ -62,6 +62,7 @@ def summary_row(summary: Summary) -> Row:
     """Give the object of a whole run."""
     row = _head("summary", summary.final.told_ns) | _state(summary.final)
     row["seen"] = [_seen_row(seen) for seen in summary.seen]
+    row["max_temperatures_c"] = dict(summary.max_temperatures_c)
     row["lost"] = None if summary.lost is None else str(summary.lost)
     return row
 
@@ -106,6 +107,7 @@ def _state(snapshot: Snapshot) -> Row:
         "energy_per_frame_j": _rounded(snapshot.energy_per_frame_j),
         "net_energy_per_frame_j": _rounded(snapshot.net_energy_per_frame_j),
         "energy_per_frame_error_j": _rounded(snapshot.energy_per_frame_error_j),
+        "net_energy_per_frame_error_j": _rounded(snapshot.net_energy_per_frame_error_j),
         "board": board_row(snapshot.board),
         "sources": [_source_row(source) for source in snapshot.sources],
     }
@@ -133,6 +135,7 @@ def _power_row(power: PowerReading | Unavailable) -> Row:
         "power_mw": round(power.power_mw, 3),
         "mean_mw": round(power.mean_mw, 3),
         "idle_mw": _rounded(power.idle_mw, 3),
+        "idle_error_mw": round(power.idle_error_mw, 3),
         "energy_j": round(power.energy_j, 6),
         "energy_error_j": round(power.energy_error_j, 6),
         "covered_s": round(power.covered_s, 3),

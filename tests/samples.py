@@ -42,6 +42,7 @@ FULL_POWER = PowerReading(
     covered_s=2.5,
     energy_error_j=0.125,
     idle_mw=3500.0,
+    idle_error_mw=12.5,
     rails_mw={"VDD_CPU_GPU_CV": 520.0, "VDD_SOC": None},
     sampler_share=0.002,
 )

@@ -15,7 +15,7 @@ from edge.engine.base import open_engine
 from edge.engine.null import NullEngine
 from edge.errors import CameraLostError, EngineLostError, InputError
 from edge.loop import LoopOptions, run_loop
-from edge.record import STAGES
+from edge.record import STAGES, BoardReading
 from edge.telemetry.tally import SEEN_LIMIT
 
 
@@ -202,6 +202,25 @@ def test_snapshots_are_told_while_the_run_goes_on(small_model):
     assert (first.frames, first.dropped, first.latest) == (1, 0, sink.records[0])
     assert first.power is NO_POWER
     assert first.elapsed_s > 0
+
+
+def test_summary_keeps_the_most_that_each_zone_reached(small_model):
+    told, stop = KeepingSink(), threading.Event()
+    hot = BoardReading({"cpu": 71.5, "gpu": 60.0})
+    cool = BoardReading({"cpu": 48.0, "gpu": 62.5})
+
+    def frames():
+        yield make_frame(0)
+        assert told.told.wait(DEADLINE_S)
+        stop.set()
+        yield make_frame(1)
+
+    summary, _ = run_source(
+        ScriptedSource(frames(), live=True), small_model, sinks=[told], stop=stop,
+        read_board=lambda: cool if told.snapshots else hot,
+    )  # fmt: skip
+    assert summary.final.board == cool
+    assert summary.max_temperatures_c == {"cpu": 71.5, "gpu": 62.5}
 
 
 def test_answer_of_a_live_frame_does_not_wait_for_the_next_frame(small_model):

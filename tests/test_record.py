@@ -72,12 +72,18 @@ def test_energy_of_a_frame_is_mean_power_over_its_time():
     cost = make_snapshot(power=power, elapsed_s=10.0, frames=400)
     assert cost.energy_per_frame_j == pytest.approx(0.1)
     assert cost.energy_per_frame_error_j == pytest.approx(0.0025)
-    assert cost.net_energy_per_frame_j is None
+    assert cost.net_energy_per_frame_j is cost.net_energy_per_frame_error_j is None
     assert frame_energy_text(cost) == "100.0 ± 2.5 mJ a frame"
-    above = dataclasses.replace(cost, power=dataclasses.replace(power, idle_mw=1000.0))
+    above = dataclasses.replace(
+        cost, power=dataclasses.replace(power, idle_mw=1000.0, idle_error_mw=20.0)
+    )
     assert above.net_energy_per_frame_j == pytest.approx(0.075)
-    text = "100.0 ± 2.5 mJ a frame, 75.0 of them above 1.00 W idle"
+    assert above.net_energy_per_frame_error_j == pytest.approx(0.003)
+    assert above.energy_per_frame_error_j == pytest.approx(0.0025)
+    text = "100.0 ± 2.5 mJ a frame, 75.0 ± 3.0 of them above 1.00 W idle"
     assert frame_energy_text(above) == text
+    none = dataclasses.replace(cost, power=dataclasses.replace(power, idle_mw=4000.001))
+    assert ", 0.0 ± 2.5 of them above 4.00 W idle" in frame_energy_text(none)
 
 
 @pytest.mark.parametrize("power", [Unavailable("no rail"), PowerReading(1.0, 1.0, 0.0, "x")])

@@ -56,7 +56,7 @@ def full_summary():
         "new", state="connecting", problem="no route", size=None, frames=0, latest=None
     )
     snapshot = make_snapshot(sources=(make_status(), new), power=FULL_POWER, board=FULL_BOARD)
-    return Summary(snapshot, (Seen("a.png", "apple", 0.75, 12),), None)
+    return Summary(snapshot, (Seen("a.png", "apple", 0.75, 12),), None, {"cpu": 61.5})
 
 
 RAILS = (
@@ -110,7 +110,7 @@ def test_frame_of_any_text_is_valid(label, file, p):
 def paths(value, path=()):
     """Give the path of each object in a row whose names are ours."""
     if isinstance(value, dict):
-        if path[-1:] not in (("rails_mw",), ("temperatures_c",)):
+        if path[-1:] not in (("rails_mw",), ("temperatures_c",), ("max_temperatures_c",)):
             yield path
         for name, inner in value.items():
             yield from paths(inner, (*path, name))

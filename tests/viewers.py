@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from samples import make_record, make_snapshot, make_status
 from edge.frame import Frame
 from edge.record import RunInfo
 from edge.sinks.address import parse_address
+from edge.sinks.listening import listen
 from edge.sinks.web.sink import WebSink
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ INFO = RunInfo("scripted", "small", "null", 3, "1.2.3")
 
 @contextmanager
 def open_view(address: str = ":0", *, token: str | None = None) -> Iterator[WebSink]:
-    sink = WebSink(parse_address(address, "--web"), lambda: INFO, token)
-    try:
+    with (
+        closing(listen(parse_address(address, "--web"), "--web")) as port,
+        closing(WebSink(port, lambda: INFO, token)) as sink,
+    ):
         yield sink
-    finally:
-        sink.close()
 
 
 def port_of(sink: WebSink) -> int:

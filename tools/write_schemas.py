@@ -135,6 +135,7 @@ POWER = record(
         "power_mw": signed("Now.", "mW"),
         "mean_mw": signed("Mean of the run so far.", "mW"),
         "idle_mw": optional(signed("Mean before the run; null where it was not measured.", "mW")),
+        "idle_error_mw": number("How far that may be off, for it was sampled.", "mW"),
         "energy_j": signed("Of the run so far, idle included.", "J"),
         "energy_error_j": number("How far the energy may be off, for it was sampled.", "J"),
         "covered_s": number("The time that mean and energy are of.", "s"),
@@ -259,7 +260,10 @@ STATE_FIELDS = {
     ),
     "net_energy_per_frame_j": optional(signed("The same above idle.", "J")),
     "energy_per_frame_error_j": optional(
-        number("How far both may be off, for power was sampled.", "J")
+        number("How far energy_per_frame_j may be off, for power was sampled.", "J")
+    ),
+    "net_energy_per_frame_error_j": optional(
+        number("The same of net_energy_per_frame_j; what idle may be off by is in it.", "J")
     ),
     "board": either("State of the machine.", "board"),
     "sources": items("Each source, in the order in which they were given.", refer("source")),
@@ -272,6 +276,10 @@ SUMMARY = record(
         **head("summary"),
         **STATE_FIELDS,
         "seen": items("What was named what, in order of appearance.", refer("seen")),
+        "max_temperatures_c": mapping(
+            "By the zone's name.",
+            {"type": "number", "unit": "°C", "description": "The most in the run."},
+        ),
         "lost": optional(string("How the first source that failed did so; null when none did.")),
     },
 )

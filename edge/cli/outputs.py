@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 import os
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
-    from contextlib import ExitStack
+    from collections.abc import Callable, Iterator
 
     from edge.record import RunInfo
     from edge.sinks.address import Address
     from edge.sinks.background import BackgroundLines
     from edge.sinks.base import Sink
     from edge.sinks.line_file import Rotation
+    from edge.sinks.listening import Port
+    from edge.sinks.mqtt_url import Broker
 
     Command = Callable[..., Any]
 
@@ -34,7 +36,7 @@ class Outputs:
         rotate: size of those files and how many old ones are kept.
         metrics: where Prometheus is answered.
         show: whether a window is opened.
-        mqtt: the address of a broker.
+        mqtt: a broker.
         web: where the live view listens, as `:8080`; None where there is none.
     """
 
@@ -43,7 +45,7 @@ class Outputs:
     rotate: Rotation | None
     metrics: Address | None
     show: bool
-    mqtt: str | None
+    mqtt: Broker | None
     web: Address | None
 
     @property
@@ -70,6 +72,12 @@ def _read_web(_context: object, _option: object, text: str | None) -> Address | 
     return None if text is None else parse_address(text, "--web")
 
 
+def _read_broker(_context: object, _option: object, text: str | None) -> Broker | None:
+    from edge.sinks.mqtt_url import parse_broker
+
+    return None if text is None else parse_broker(text, os.environ)
+
+
 OPTIONS = (
     click.option("--json", "json_file", metavar="FILE",
                  help="Write one JSON object a frame; - is stdout."),
@@ -83,6 +91,7 @@ OPTIONS = (
                       " network."),
     click.option("--show", is_flag=True, help="Open a window with the picture and its guesses."),
     click.option("--mqtt", metavar="URL", envvar="EDGE_MQTT", show_envvar=True,
+                 callback=_read_broker,
                  help="Publish to a broker, mqtt://host/topic or mqtts://host/topic."),
     click.option("--web", metavar="[HOST]:PORT", callback=_read_web,
                  help="Show the run in a browser: :8080 on this machine, 0.0.0.0:8080 with a"
@@ -104,8 +113,38 @@ def output_options(command: Command) -> Command:
     return with_outputs
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the servers among the outputs listen on; a field is the option of the same name."""
+
+    metrics: Port | None
+    web: Port | None
+
+
+@contextmanager
+def take_ports(outputs: Outputs) -> Iterator[Ports]:
+    """Take the ports that were asked for, for the length of a `with` block.
+
+    Early, for a plan that is built may take minutes, and a port that is taken ends all.
+
+    Raises:
+        InputError: one cannot be had.
+    """
+    from edge.sinks.listening import listen
+
+    with ExitStack() as stack:
+
+        def take(address: Address | None, option: str) -> Port | None:
+            if address is None:
+                return None
+            return stack.enter_context(closing(listen(address, option)))
+
+        yield Ports(take(outputs.metrics, "--metrics"), take(outputs.web, "--web"))
+
+
 def open_outputs(
     outputs: Outputs,
+    ports: Ports,
     stack: ExitStack,
     stop: threading.Event,
     *,
@@ -116,6 +155,7 @@ def open_outputs(
 
     Args:
         outputs: as given.
+        ports: of them.
         stack: of the run.
         stop: ends the run when a person closes the window.
         live: whether frames are lost while the loop waits.
@@ -124,35 +164,36 @@ def open_outputs(
     Raises:
         EdgeError: one of them cannot be opened.
     """
-    sinks, threads = _open_rows(outputs, stack, live=live)
-    if outputs.metrics is not None:
-        from edge.sinks.prometheus import PrometheusSink
-
-        told = PrometheusSink(
-            outputs.metrics, describe, lambda: {lines.name: lines.dropped for lines in threads}
-        )
-        sinks.append(stack.enter_context(closing(told)))
+    sinks: list[Sink] = []
     if outputs.show:
         from edge.sinks.window import WindowSink
 
         sinks.append(stack.enter_context(closing(WindowSink("edge", stop))))
     if outputs.mqtt is not None:
         from edge.sinks.mqtt import MQTTSink
-        from edge.sinks.mqtt_url import parse_broker
 
-        broker = parse_broker(outputs.mqtt, os.environ)
-        sinks.append(stack.enter_context(closing(MQTTSink(broker))))
+        sinks.append(stack.enter_context(closing(MQTTSink(outputs.mqtt))))
     if os.environ.get("NOTIFY_SOCKET"):
         from edge.sinks.systemd import SystemdSink
 
         sinks.append(stack.enter_context(closing(SystemdSink(os.environ["NOTIFY_SOCKET"]))))
-    if outputs.web is not None:
+    if ports.web is not None:
         from edge.sinks.web.sink import WebSink
 
         token = os.environ.get("EDGE_WEB_TOKEN")
-        web = stack.enter_context(closing(WebSink(outputs.web, describe, token)))
+        web = stack.enter_context(closing(WebSink(ports.web, describe, token)))
         click.echo(f"edge: live view at {web.url}", err=True)
         sinks.append(web)
+    # Last: they replace files of an earlier run, which a refusal of the others must not cost.
+    rows, threads = _open_rows(outputs, stack, live=live)
+    sinks += rows
+    if ports.metrics is not None:
+        from edge.sinks.prometheus import PrometheusSink
+
+        told = PrometheusSink(
+            ports.metrics, describe, lambda: {lines.name: lines.dropped for lines in threads}
+        )
+        sinks.append(stack.enter_context(closing(told)))
     return sinks
 
 
@@ -192,12 +233,12 @@ def _check_together(outputs: Outputs) -> None:
     """
     from edge.errors import InputError
 
-    if outputs.json_file is not None and outputs.json_file == outputs.csv_file:
+    given = [file for file in (outputs.json_file, outputs.csv_file) if file is not None]
+    if len({"-" if file == "-" else Path(file).absolute() for file in given}) < len(given):
         raise InputError(
             f"--json and --csv: both write {outputs.json_file}", hint="Give each its own file"
         )
-    files = {outputs.json_file, outputs.csv_file} - {None, "-"}
-    if outputs.rotate is not None and not files:
+    if outputs.rotate is not None and set(given) <= {"-"}:
         raise InputError(
             "--rotate: there is no file to rotate", hint="Give one with --json or --csv"
         )

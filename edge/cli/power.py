@@ -6,9 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from edge.telemetry.power import PowerFrom
+
+OF_A_LOG = {"interval_ms": "--interval", "report": "--report"}
+OF_THIS_MACHINE = {"watch": "--watch", "power_from": "--power", "hz": "--hz"}
+"""Options by the name of their parameter."""
 
 
 @click.command()
@@ -50,13 +55,10 @@ def power(
       edge power --watch
       edge power --log tegrastats.log --report curves
     """
-    if report is not None and log_file is None:
-        raise click.UsageError("--report is of a log; give one with --log.")
+    _check_together(is_log=log_file is not None)
     if log_file is not None:
         from edge.cli.power_log import print_log
 
-        if watch:
-            raise click.UsageError("--watch reads this machine; it does not go with --log.")
         print_log(log_file, interval_ms, report, as_json=as_json)
         return
     from edge.board import SysRoot
@@ -72,3 +74,19 @@ def power(
             print_until_stopped(sampler, stop, as_json=as_json)
         else:
             print_once(sampler, as_json=as_json)
+
+
+def _check_together(*, is_log: bool) -> None:
+    """Refuse an option that would not be obeyed.
+
+    Raises:
+        click.UsageError: it is of a log where there is none, or of this machine beside one.
+    """
+    if is_log:
+        refused, why = OF_THIS_MACHINE, "reads this machine; it does not go with --log"
+    else:
+        refused, why = OF_A_LOG, "is of a log; give one with --log"
+    context = click.get_current_context()
+    for name, option in refused.items():
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option} {why}.")

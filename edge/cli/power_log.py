@@ -97,6 +97,9 @@ def _print_summary(name: str, summary: LogSummary, interval_ms: int) -> None:
     else:
         error = f"energy within ± {summary.total.energy_error_j:.1f} J"
         console.print(Text(f"total is {summary.total.name}, {error}"))
+        if summary.timed_by == "timestamps":
+            second_j = summary.total.mean_mw / 1000
+            console.print(Text(f"and {second_j:.1f} J for each second that the stamps are off"))
     console.print()
     for title, load in (("GPU", summary.gpu), ("EMC", summary.emc), ("CPU", summary.cpu)):
         console.print(Text(f"{title} load  {_load_text(load)}"))

@@ -12,7 +12,7 @@ import click
 
 from edge import __version__
 from edge.board import SysRoot
-from edge.cli.outputs import Outputs, open_outputs, output_options
+from edge.cli.outputs import Outputs, open_outputs, output_options, take_ports
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -104,6 +104,7 @@ def run(
     urls = [parse_source(source) for source in sources]
     asked = Asked(model, engine, rebuild, SysRoot(root), "throughput" if throughput else "latency")
     with ExitStack() as stack:
+        ports = stack.enter_context(take_ports(outputs))
         ready = stack.enter_context(ExitStack())
         opened, contract = ready.enter_context(open_asked(asked))
         played = open_sources(urls, realtime=realtime)
@@ -115,7 +116,7 @@ def run(
             power.measure_idle(idle_s, stop)
         stack.enter_context(played)  # before what can be refused, so that it is closed then
         sinks = open_outputs(
-            outputs, stack, stop, live=played.live,
+            outputs, ports, stack, stop, live=played.live,
             describe=lambda: RunInfo(
                 _what(played), contract.name, opened.info.name, top_k, __version__
             ),
@@ -202,7 +203,7 @@ def summary_text(summary: Summary, title: str) -> str:
     if energy := frame_energy_text(final):
         lines.append(f"  energy {energy}")
     if isinstance(final.board, BoardReading):
-        lines.append(f"  {board_summary_text(final.board)}")
+        lines.append(f"  {board_summary_text(final.board, summary.max_temperatures_c)}")
     if len(final.sources) > 1:
         lines += [f"  {_source_text(source)}" for source in final.sources]
     lines += [

@@ -154,8 +154,10 @@ def _check_root(root: SysRoot, command: str, words: Sequence[str]) -> None:
     if os.geteuid() == 0 or not is_live(root):
         return
     again = [sys.executable, "-m", "edge", "service", command]
+    told = [redact(word) for word in words]
     if words:
-        again += ["--", *(redact(word) for word in words)]
+        again += ["--", *told]
+    secret = "" if told == list(words) else "Put the password back that is left out here. "
     raise UnavailableError(
-        f"edge service {command}: only root may", hint=f"Run: sudo {shlex.join(again)}"
+        f"edge service {command}: only root may", hint=f"{secret}Run: sudo {shlex.join(again)}"
     )

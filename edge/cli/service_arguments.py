@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from glob import has_magic
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge.assets import bundled
 from edge.camera.url import parse_source
 from edge.cli.run import run
+from edge.engine.plan import sidecar_path
 from edge.errors import InputError
-from edge.service.unit import UnitOptions, keep_hidden, list_devices, list_groups
+from edge.service.unit import STATE_PATH, UnitOptions, keep_hidden, list_devices, list_groups
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from edge.board import SysRoot
     from edge.camera.url import SourceURL
@@ -34,7 +37,7 @@ def absolute_arguments(words: Sequence[str]) -> list[str]:
         part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])
     ]
     given = _parse(apart)
-    files = {url.target for url in _sources(given) if url.kind in {"stills", "video"}}
+    files = set(_files(_sources(given)))
     if Path(given["model"]).exists():
         files.add(given["model"])
     return [str(Path(word).absolute()) if word in files else word for word in apart]
@@ -47,8 +50,12 @@ def unit_options(root: SysRoot, words: Sequence[str]) -> UnitOptions:
         click.UsageError: `edge run` would not take the words.
         InputError: there is no such source, or a service cannot do what they ask for.
     """
-    urls = _sources(_parse(words))
-    files = [Path(word) for word in words if word.startswith("/")]
+    given = _parse(words)
+    urls = _sources(given)
+    model = Path(given["model"])
+    files = [*map(_without_pattern, _files(urls)), model]
+    if model.is_file():
+        files.append(sidecar_path(model))  # of a plan
     needed = [Path(sys.prefix), Path(sys.base_prefix), bundled("engines").parent, *files]
     longest_s = max(url.options.timeout_s for url in urls)
     return UnitOptions(
@@ -69,8 +76,30 @@ def _parse(words: Sequence[str]) -> dict[str, Any]:
     for option, target in (("--json", given["json_file"]), ("--csv", given["csv_file"])):
         if target == "-":
             raise InputError(f"{option} -: a service has no stdout", hint="Name a file")
+        if target is not None and not _is_below(STATE_PATH, target):
+            raise InputError(
+                f"{option} {target}: a service writes below {STATE_PATH} alone",
+                hint="Give the file's name without a folder",
+            )
     return given
 
 
 def _sources(given: dict[str, Any]) -> list[SourceURL]:
     return [parse_source(word) for word in given["sources"]]
+
+
+def _files(urls: Iterable[SourceURL]) -> Iterator[str]:
+    return (url.target for url in urls if url.kind in {"stills", "video"})
+
+
+def _without_pattern(target: str) -> Path:
+    """Give the folder that holds all that a pattern may stand for; another path as it is."""
+    path = Path(target)
+    if path.exists():
+        return path
+    return Path(*takewhile(lambda part: not has_magic(part), path.parts))
+
+
+def _is_below(folder: Path, file: str) -> bool:
+    """Tell whether a file that is named from within a folder lies in it."""
+    return (folder / file).is_relative_to(folder) and ".." not in Path(file).parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import platform
+import re
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 PYTHONS = ((3, 10), (3, 13))
 LAST_JETPACK = {"tegra210": "4", "tegra186": "4", "tegra194": "5"}
 """Of the modules that NVIDIA brings no JetPack 6 for."""
+
+_COMMAND = re.compile(r": (sudo [^;]+)")
+"""What mends one of the reasons why there is no power meter; a PC has one for each processor."""
 
 
 def check_machine(place: Place) -> Iterator[Check]:
@@ -120,10 +124,10 @@ def _check_throttling(reading: BoardReading, events: dict[str, int]) -> Iterator
 def _check_power(place: Place) -> Check:
     meter = find_meter(place.root)
     if isinstance(meter, Unavailable):
-        detail, has_mend, command = meter.reason.partition(": sudo ")
-        is_worse = has_mend or place.board is not None
-        mend = f"Run: sudo {command}" if has_mend else ""
-        return Check("power", "warning" if is_worse else "ok", detail, mend)
+        commands = _COMMAND.findall(meter.reason)
+        is_worse = commands or place.board is not None
+        mend = f"Run: {' && '.join(commands)}" if commands else ""
+        return Check("power", "warning" if is_worse else "ok", _COMMAND.sub("", meter.reason), mend)
     rails = ", ".join(sensor.label for sensor in meter.sensors)
     meter.close()
     return Check("power", "ok", f"total is {meter.total}; rails: {rails}")

@@ -10,6 +10,7 @@ from edge.doctor.check import Check
 from edge.engine.base import AUTO, ENGINES, TENSORRT
 from edge.errors import EdgeError
 from edge.model.zoo import resolve_model
+from edge.sinks.mqtt_url import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ PREFIX = "EDGE_"
 _USER = re.compile(r"//[^@/\s]*@")
 """Name and password in a URL."""
 SECRETS = ("PASSWORD", "TOKEN", "SECRET", "KEY")
-OTHERS = ("EDGE_HOME",)
+OTHERS = ("EDGE_HOME", "EDGE_WEB_TOKEN", *VARIABLES.values())
 """What edge obeys beside the options' own variables."""
 
 

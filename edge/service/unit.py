@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 NAME = "edge"
 SETTINGS_PATH = Path(f"/etc/{NAME}/{NAME}.env")
+STATE_PATH = Path(f"/var/lib/{NAME}")
+"""Where the service works and writes."""
 
 GROUPS = ("video", "render")
 """Who may open cameras and a GPU, where the distribution has these groups. Power rails are read
@@ -94,11 +96,12 @@ def unit_text(options: UnitOptions) -> str:
         optional.append(
             "# edge itself, or files that it was told to read, lie where it sees no more."
         )
-        optional += [f"BindReadOnlyPaths={_quoted(path)}" for path in options.readable]
+        # The - lets it start without one that is gone, and say so itself.
+        optional += [f"BindReadOnlyPaths={_quoted(f'-{path}')}" for path in options.readable]
     argus = "nvargus-daemon.service"
     return TEMPLATE.format(
         settings=SETTINGS_PATH,
-        python=_quoted(options.python),
+        python=_quoted(str(options.python).replace("$", "$$")),
         after=f" {argus}" if options.uses_argus else "",
         part_of=f"# A new camera daemon has a new socket.\nPartOf={argus}\n"
         if options.uses_argus
@@ -111,10 +114,10 @@ def unit_text(options: UnitOptions) -> str:
     )
 
 
-def _quoted(path: Path) -> str:
+def _quoted(path: str) -> str:
     """Write a path as systemd.syntax(7) wants it, whatever is in it."""
-    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{text.replace("$", "$$")}"' if set(text) & set(" \"'\\$;:") else text
+    text = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"' if set(text) & set(" \"'\\$;:") else text
 
 
 TEMPLATE = """\

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import re
-import socket
 from dataclasses import dataclass
 
 from edge.errors import InputError
@@ -48,23 +46,3 @@ def parse_address(text: str, option: str) -> Address:
             hint="Give :PORT for this machine alone, 0.0.0.0:PORT for its network",
         )
     return Address(found[1].strip("[]") or LOOPBACK, int(found[2]))
-
-
-def explain_refusal(address: Address, option: str, error: OSError | UnicodeError) -> InputError:
-    """Say in one line why nobody can listen there."""
-    known = {
-        errno.EADDRINUSE: (
-            "the port is taken",
-            f"Give another one, or see who has it: ss -ltnp sport = :{address.port}",
-        ),
-        errno.EACCES: ("a port so low is for root alone", "Give one above 1023"),
-        errno.EADDRNOTAVAIL: (
-            "this machine has no such address",
-            "Give one that `ip address` lists, or 0.0.0.0 for all",
-        ),
-    }  # fmt: skip
-    if isinstance(error, (socket.gaierror, UnicodeError)):  # the latter: no name can be so
-        wrong, mend = "no such host", "Give an address of this machine, or 0.0.0.0 for all"
-    else:
-        wrong, mend = known.get(error.errno or 0, (str(error), "Give another address"))
-    return InputError(f"{option} {address}: {wrong}", hint=mend)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TextIO
 
+from edge.sinks.pace import Pace
 from edge.sinks.text import source_counts_text, state_text, top_text
 
 if TYPE_CHECKING:
@@ -21,16 +22,15 @@ class LinesSink:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._next_s = EVERY_S
+        self._pace = Pace(EVERY_S, first_s=EVERY_S)
 
     def take_record(self, record: FrameRecord) -> None:
         """Wait for the snapshot."""
 
     def take_snapshot(self, snapshot: Snapshot) -> None:
         """Print when a second has gone by."""
-        if snapshot.elapsed_s < self._next_s:
+        if not self._pace.is_due(snapshot.elapsed_s):
             return
-        self._next_s = float(int(snapshot.elapsed_s)) + EVERY_S
         several = len(snapshot.sources) > 1
         for source in snapshot.sources:
             name = f"{source.name}  " if several else ""

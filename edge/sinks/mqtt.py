@@ -11,6 +11,7 @@ from edge.schema import frame_row, snapshot_row, summary_row
 from edge.sinks.homeassistant import discovery, discovery_topic
 from edge.sinks.mqtt_link import WAITS, MQTTLink
 from edge.sinks.outbox import Outbox
+from edge.sinks.pace import Pace
 
 if TYPE_CHECKING:
     from edge.backoff import Backoff
@@ -46,7 +47,7 @@ class MQTTSink:
         self._outbox = Outbox(broker.options.buffer)
         self._link = MQTTLink(broker, self._outbox, f"{broker.topic}/status", backoff)
         self._frame_topic = f"{broker.topic}/frame"
-        self._next_s = 0.0
+        self._pace = Pace(EVERY_S)
         self._is_discovered = broker.options.discovery is None
         self._told_dropped = 0
         self._is_dropping = False
@@ -69,10 +70,8 @@ class MQTTSink:
         if not self._is_discovered:
             self._is_discovered = True
             self._discover([source.name for source in snapshot.sources])
-        if snapshot.elapsed_s < self._next_s:
-            return
-        self._next_s = float(int(snapshot.elapsed_s)) + EVERY_S
-        self._keep("snapshot", snapshot_row(snapshot))
+        if self._pace.is_due(snapshot.elapsed_s):
+            self._keep("snapshot", snapshot_row(snapshot))
 
     def take_summary(self, summary: Summary) -> None:
         """Publish how the run went."""

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
+VARIABLES = {
+    name: f"EDGE_MQTT_{name.upper()}" for name in ("username", "password", "ca", "cert", "key")
+}
+"""What the environment says beside the address."""
 HINT = "Give it as in mqtt://host/topic or mqtts://host:8883/topic"
 MOST_TOPIC_BYTES = 65_000
 """A topic is 65,535 bytes at most, and each of ours goes on after the one that was given."""
@@ -77,11 +81,11 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
 
     Args:
         address: `mqtt://[user@]host[:port]/topic[?option=value&...]`, or mqtts for TLS.
-        environment: EDGE_MQTT_USERNAME, _PASSWORD, _CA, _CERT and _KEY are read; a user in the
-            address goes before the one there.
+        environment: `VARIABLES` are read; a user in the address goes before the one there.
 
     Raises:
-        InputError: it is no such address, holds a password, or an option is unknown or wrong.
+        InputError: it is no such address, holds a password, an option is unknown or wrong, or a
+            variable would not be obeyed.
     """
     told = _USERINFO.sub("", address)
     parts, port = _split(address, told)
@@ -90,17 +94,13 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
             f"{told}: a password in the address can be read by everyone on this machine",
             hint="Put it into the environment as EDGE_MQTT_PASSWORD",
         )
-    if not parts.hostname:
-        raise InputError(f"{told}: names no host", hint=HINT)
-    given = {
-        name: environment.get(f"EDGE_MQTT_{name.upper()}") or None
-        for name in ("username", "password", "ca", "cert", "key")
-    }
-    shown_host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = _read_host(parts.hostname, told)
+    given = {name: environment.get(variable) or None for name, variable in VARIABLES.items()}
+    shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port == PORTS[parts.scheme] else f":{port}"
     topic = _read_topic(parts.path, told)
-    return Broker(
-        host=parts.hostname,
+    broker = Broker(
+        host=host,
         port=port,
         topic=topic,
         name=f"{parts.scheme}://{shown_host}{shown_port}/{topic}",
@@ -112,6 +112,8 @@ def parse_broker(address: str, environment: Mapping[str, str]) -> Broker:
         key=given["key"],
         options=_read_options(parts.query, told),
     )
+    _check_obeyed(broker)
+    return broker
 
 
 def _split(address: str, told: str) -> tuple[SplitResult, int]:
@@ -128,6 +130,31 @@ def _split(address: str, told: str) -> tuple[SplitResult, int]:
     if port == 0:
         raise InputError(f"{told}: port 0 is none", hint=HINT)
     return parts, PORTS[parts.scheme] if port is None else port
+
+
+def _read_host(host: str | None, told: str) -> str:
+    if not host:
+        raise InputError(f"{told}: names no host", hint=HINT)
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise InputError(f"{told}: no name of a host can be so", hint=HINT) from error
+    return host
+
+
+def _check_obeyed(broker: Broker) -> None:
+    """Refuse what would be left out in silence: a line may be less safe then than it was meant."""
+    for name, is_obeyed, mend in (
+        ("password", broker.user is not None, f"Name its user in {VARIABLES['username']}"),
+        ("key", broker.cert is not None, f"Name its certificate in {VARIABLES['cert']}"),
+        ("ca", broker.encrypted, "Use mqtts://"),
+        ("cert", broker.encrypted, "Use mqtts://"),
+    ):
+        if getattr(broker, name) is not None and not is_obeyed:
+            raise InputError(
+                f"{broker}: {VARIABLES[name]} is set and would not be obeyed",
+                hint=f"{mend}, or unset it",
+            )
 
 
 def _read_topic(path: str, told: str) -> str:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import socket
 import sys
 import threading
 from http.server import ThreadingHTTPServer
-from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, MetricsHandler, ProcessCollector
 
-from edge.sinks.address import Address, explain_refusal
 from edge.sinks.metrics import RunMetrics
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
 
     from edge.record import FrameRecord, RunInfo, Snapshot
+    from edge.sinks.listening import Port
 
 POLL_S = 0.1
 """So long may a stop take to be seen."""
@@ -33,17 +32,14 @@ class PrometheusSink:
     run goes on.
 
     Args:
-        address: where to listen.
+        port: where others come; closed with this.
         describe: says what runs now.
         dropped_rows: gives how many rows each file was too slow for so far.
-
-    Raises:
-        InputError: nobody can listen there.
     """
 
     def __init__(
         self,
-        address: Address,
+        port: Port,
         describe: Callable[[], RunInfo],
         dropped_rows: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
@@ -55,11 +51,8 @@ class PrometheusSink:
         registry.register(self._metrics)
         ProcessCollector(registry=registry)
         handler: type[MetricsHandler] = type("_Scrape", (_Scrape,), {"registry": registry})
-        try:
-            self._server = _Server(address, handler)
-        except (OSError, UnicodeError) as error:
-            raise explain_refusal(address, "--metrics", error) from error
-        self.address = Address(address.host, self._server.server_address[1])
+        self._server = _Server(port.socket, handler)
+        self.address = port.address
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(POLL_S,), name="metrics", daemon=True
         )
@@ -88,14 +81,10 @@ class _Scrape(MetricsHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True  # a scraper that hangs does not keep the process
 
-    def __init__(self, address: Address, handler: type[MetricsHandler]) -> None:
-        if ":" in address.host:
-            self.address_family = socket.AF_INET6
-        super().__init__((address.host, address.port), handler)
-
-    def server_bind(self) -> None:
-        # HTTPServer asks the name service for our full name here, which may take a minute.
-        TCPServer.server_bind(self)
+    def __init__(self, listening: socket.socket, handler: type[MetricsHandler]) -> None:
+        super().__init__(listening.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()  # made for whoever has none yet
+        self.socket = listening
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - the library's signature
         error = sys.exc_info()[1]

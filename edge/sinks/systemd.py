@@ -6,6 +6,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from edge.sinks.pace import Pace
 from edge.sinks.text import counts_text, state_text
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class SystemdSink:
         self._socket.setblocking(False)  # noqa: FBT003 - the standard library's own
         self._is_ready = False
         self._frames = 0
-        self._next_s = 0.0
+        self._pace = Pace(STATUS_EVERY_S)
 
     def take_record(self, record: FrameRecord) -> None:
         """Wait for the snapshot."""
@@ -54,8 +55,7 @@ class SystemdSink:
         if snapshot.frames != self._frames or is_trying:
             words.append("WATCHDOG=1")
         self._frames = snapshot.frames
-        if snapshot.elapsed_s >= self._next_s:
-            self._next_s = snapshot.elapsed_s + STATUS_EVERY_S
+        if self._pace.is_due(snapshot.elapsed_s):
             words.append(f"STATUS={status_text(snapshot)}")
         if words:
             self._send("\n".join(words))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edge.record import PowerReading, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from edge.record import BoardReading, FrameRecord, Snapshot, SourceStatus
 
@@ -37,19 +37,20 @@ def power_text(power: PowerReading | Unavailable) -> str:
 
 def frame_energy_text(snapshot: Snapshot) -> str:
     """Say what a frame cost, in all and above idle; empty where that is not known."""
-    energy_j, error_j = snapshot.energy_per_frame_j, snapshot.energy_per_frame_error_j
-    if energy_j is None or isinstance(snapshot.power, Unavailable):
+    energy_j, power = snapshot.energy_per_frame_j, snapshot.power
+    if energy_j is None or isinstance(power, Unavailable):
         return ""
-    error = f" ± {_millijoules(error_j)}" if error_j else ""
-    text = f"{_millijoules(energy_j)}{error} mJ a frame"
-    net_j, idle_mw = snapshot.net_energy_per_frame_j, snapshot.power.idle_mw
-    if net_j is None or idle_mw is None:
+    text = f"{_millijoules(energy_j, snapshot.energy_per_frame_error_j)} mJ a frame"
+    net_j = snapshot.net_energy_per_frame_j
+    if net_j is None or power.idle_mw is None:
         return text
-    return f"{text}, {_millijoules(net_j)} of them above {idle_mw / 1000:.2f} W idle"
+    net = _millijoules(net_j, snapshot.net_energy_per_frame_error_j)
+    return f"{text}, {net} of them above {power.idle_mw / 1000:.2f} W idle"
 
 
-def _millijoules(energy_j: float) -> str:
-    return f"{energy_j * 1000:.1f}"
+def _millijoules(energy_j: float, error_j: float | None) -> str:
+    error = f" ± {error_j * 1000:.1f}" if error_j else ""
+    return f"{round(energy_j * 1000, 1) + 0.0:.1f}{error}"  # + 0.0: none is not "-0.0"
 
 
 def board_text(board: BoardReading | Unavailable) -> str:
@@ -61,8 +62,7 @@ def board_text(board: BoardReading | Unavailable) -> str:
 
 def _board_words(board: BoardReading) -> Iterator[str]:
     if board.temperatures_c:
-        hottest = max(board.temperatures_c, key=board.temperatures_c.__getitem__)
-        yield f"{hottest} {board.temperatures_c[hottest]:.1f} °C"
+        yield _hottest_text(board.temperatures_c)
     if board.mode is not None:
         yield board.mode
     clocks = {clock.name: clock.mhz for clock in board.clocks}
@@ -76,6 +76,11 @@ def _board_words(board: BoardReading) -> Iterator[str]:
         yield f"emc {clocks['emc']:.0f} MHz"
 
 
+def _hottest_text(temperatures_c: Mapping[str, float]) -> str:
+    zone = max(temperatures_c, key=temperatures_c.__getitem__)
+    return f"{zone} {temperatures_c[zone]:.1f} °C"
+
+
 def throttling_text(board: BoardReading | Unavailable) -> str:
     """Say what holds the clocks down now; empty where nothing does."""
     if isinstance(board, Unavailable) or not board.throttling:
@@ -83,9 +88,15 @@ def throttling_text(board: BoardReading | Unavailable) -> str:
     return f"throttled: {', '.join(board.throttling)}"
 
 
-def board_summary_text(board: BoardReading) -> str:
-    """Say what of the machine a run's figures depend on: heat, mode, held clocks, throttling."""
-    words = list(_board_words(replace(board, clocks=())))
+def board_summary_text(board: BoardReading, max_temperatures_c: Mapping[str, float]) -> str:
+    """Say what of the machine a run's figures depend on: heat, mode, held clocks, throttling.
+
+    Args:
+        board: at the end of the run.
+        max_temperatures_c: the most that each zone reached in it.
+    """
+    words = [f"{_hottest_text(max_temperatures_c)} at most"] if max_temperatures_c else []
+    words += _board_words(replace(board, clocks=(), temperatures_c={}))
     if board.locked is not None:
         words.append("clocks locked" if board.locked else "clocks not locked")
     if board.throttles:

@@ -65,6 +65,7 @@ class BoardSampler:
     def __init__(self, root: SysRoot) -> None:
         self._root = root
         self._reading: BoardReading | Unavailable = Unavailable("no reading yet")
+        self._error: Exception | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="board", daemon=True)
 
@@ -84,10 +85,22 @@ class BoardSampler:
         self._thread.join()
 
     def read(self) -> BoardReading | Unavailable:
-        """Give the newest reading, or why there is none."""
+        """Give the newest reading, or why there is none.
+
+        Raises:
+            Exception: a bug of ours stopped the thread.
+        """
+        if self._error is not None:
+            raise self._error
         return self._reading
 
     def _sample(self) -> None:
+        try:
+            self._read_until_stopped()
+        except Exception as error:  # noqa: BLE001 - the owner raises it in its own thread
+            self._error = error
+
+    def _read_until_stopped(self) -> None:
         probe = BoardProbe(self._root)
         while True:
             self._reading = probe.read()

@@ -110,7 +110,9 @@ class PowerSampler:
         self._tallies: dict[str, RailTally] = {}
         self._last: PowerSample | None = None
         self._idle_mw: float | None = None
+        self._idle_error_mw = 0.0
         self._thread: threading.Thread | None = None
+        self._error: Exception | None = None
         self._started_ns = self._cpu_ns = 0
 
     def __enter__(self) -> Self:
@@ -137,10 +139,17 @@ class PowerSampler:
     @property
     def over(self) -> bool:
         """Whether no reading will come any more."""
-        return isinstance(self._source, Unavailable) or self._source.ended is not None
+        is_stopped = isinstance(self._source, Unavailable) or self._source.ended is not None
+        return is_stopped or self._error is not None
 
     def read(self) -> PowerReading | Unavailable:
-        """Give the power now and the energy so far, or why there is none."""
+        """Give the power now and the energy so far, or why there is none.
+
+        Raises:
+            Exception: a bug of ours stopped the thread.
+        """
+        if self._error is not None:
+            raise self._error
         if isinstance(self._source, Unavailable):
             return self._source
         with self._changed:
@@ -172,6 +181,7 @@ class PowerSampler:
             covered_s=integral.seconds,
             energy_error_j=integral.error_j,
             idle_mw=self._idle_mw,
+            idle_error_mw=self._idle_error_mw,
             rails_mw={
                 name: None if isinstance(power_mw, Unavailable) else power_mw
                 for name, power_mw in last.rails_mw.items()
@@ -229,6 +239,7 @@ class PowerSampler:
         reading = self.read()
         if isinstance(reading, PowerReading) and reading.covered_s > 0:
             self._idle_mw = reading.mean_mw
+            self._idle_error_mw = reading.energy_error_j / reading.covered_s * 1000
         self.start_over()
 
     def start_over(self) -> None:
@@ -239,6 +250,14 @@ class PowerSampler:
                 tally.start_over(now_ns)
 
     def _sample(self, source: PowerSource) -> None:
+        try:
+            self._take_samples(source)
+        except Exception as error:  # noqa: BLE001 - the owner raises it in its own thread
+            self._error = error
+        with self._changed:
+            self._changed.notify_all()
+
+    def _take_samples(self, source: PowerSource) -> None:
         for sample in source.samples():
             with self._changed:
                 self._last = sample
@@ -248,8 +267,6 @@ class PowerSampler:
                     self._add(total.name, total.add_up(sample.rails_mw), sample)
                 self._cpu_ns = time.thread_time_ns() + source.elsewhere_ns()
                 self._changed.notify_all()
-        with self._changed:
-            self._changed.notify_all()
 
     def _add(self, name: str, power_mw: float | Unavailable, sample: PowerSample) -> None:
         if not isinstance(power_mw, Unavailable):

@@ -46,7 +46,8 @@ class LogSummary:
         timed_by: whether the lines told the time, or it was counted in intervals.
         longest_step_s: between two samples; a gap is bridged by a straight line.
         clock_set_back: how often a time stamp was before the last one; such a step counts as 0 s.
-        total: of the board, or why there is none.
+        total: of the board, or why there is none. What its energy may be off by does not count
+            the time, which stamps tell in whole seconds.
         rails: in the order of the log.
         max_temperatures_c: zone to its largest reading.
         gpu: load of GR3D, or why it is not told; so for the next two.

@@ -6,14 +6,13 @@ import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
-from edge.record import STAGES, Seen, Snapshot, SourceStatus
+from edge.record import STAGES, BoardReading, Seen, Snapshot, SourceStatus
 from edge.telemetry.latency import LatencyHistogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.record import (
-        BoardReading,
         FrameRecord,
         PowerReading,
         SourceCounts,
@@ -44,6 +43,8 @@ class Tally:
         self._latest: FrameRecord | None = None
         self.frames = 0
         self.last_done_ns = started_ns
+        self.max_temperatures_c: dict[str, float] = {}
+        """By zone, over all snapshots."""
 
     def add(self, number: int, record: FrameRecord, done_ns: int, sinks_ns: int) -> None:
         """Count a record.
@@ -106,6 +107,10 @@ class Tally:
             power: now.
             board: now.
         """
+        if isinstance(board, BoardReading):
+            for zone, heat_c in board.temperatures_c.items():
+                most_c = self.max_temperatures_c.get(zone, heat_c)
+                self.max_temperatures_c[zone] = max(most_c, heat_c)
         sources = tuple(
             source.status(now_ns, *look) for source, look in zip(self._sources, looks, strict=True)
         )

@@ -34,11 +34,6 @@ def read_temperatures(root: SysRoot) -> dict[str, float]:
     return found
 
 
-def hottest_zone(temperatures_c: Mapping[str, float]) -> tuple[str, float] | None:
-    """Give the hottest zone and its heat in degrees Celsius; None where no zone is awake."""
-    return max(temperatures_c.items(), key=lambda zone: zone[1], default=None)
-
-
 def _readings(root: SysRoot) -> Iterator[tuple[str, int | None]]:
     for zone in root.glob("sys/class/thermal/thermal_zone*"):
         yield root.read_text(zone / "type") or zone.name, root.read_int(zone / "temp")

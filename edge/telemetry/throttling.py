@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
     from edge.board import SysRoot
 
 log = logging.getLogger(__name__)
@@ -39,25 +43,26 @@ class ThrottleWatch:
         self.throttles = 0
         """How often anything began to hold the clocks down."""
         self._root = root
-        self._events = read_events(root)
+        self._counters = _read_counters(root)
         self._active: tuple[str, ...] = ()
 
     def look(self) -> tuple[str, ...]:
         """Name what throttles now, or did so since the last look."""
         alerts = read_alerts(self._root)
-        events = read_events(self._root)
-        rises = {what: count - self._events.get(what, count) for what, count in events.items()}
-        risen = tuple(what for what, rise in rises.items() if rise > 0)
-        self.throttles += sum(rises[what] for what in risen)
+        counters = _read_counters(self._root)
+        risen = _most_of_each({
+            place: count - self._counters.get(place, count) for place, count in counters.items()
+        })  # fmt: skip
+        self.throttles += sum(risen.values())
         self.throttles += sum(what not in self._active for what in alerts)
-        active = (*alerts, *risen)
+        active = (*alerts, *(what for what, rise in risen.items() if rise))
         for what in active:
             if what not in self._active:
                 log.info("throttled: %s", what)
         for what in self._active:
             if what not in active:
                 log.info("no longer throttled: %s", what)
-        self._events, self._active = events, active
+        self._counters, self._active = counters, active
         return active
 
 
@@ -73,20 +78,30 @@ def read_alerts(root: SysRoot) -> tuple[str, ...]:
 
 
 def read_events(root: SysRoot) -> dict[str, int]:
-    """Count since boot how often each cause throttled; empty where no counter is here.
+    """Count since boot how often each cause throttled; empty where no counter is here."""
+    return dict(_most_of_each(_read_counters(root)))
 
-    On a PC the CPUs of a package count the same event, so that the highest count stands for all.
-    """
-    counts: dict[str, int] = {}
+
+def _most_of_each(counters: Mapping[tuple[str, Path], int]) -> Counter[str]:
+    """Give the highest count of each cause: on a PC the CPUs of a package count the same event."""
+    most: Counter[str] = Counter()
+    for (what, _), count in counters.items():
+        most[what] = max(most[what], count)
+    return most
+
+
+def _read_counters(root: SysRoot) -> dict[tuple[str, Path], int]:
+    """Give each counter since boot, by its cause and its file."""
+    counts = ((what, file, root.read_int(file)) for what, file in _find_counters(root))
+    return {(what, file): count for what, file, count in counts if count is not None}
+
+
+def _find_counters(root: SysRoot) -> Iterator[tuple[str, Path]]:
     for chip in root.glob("sys/class/hwmon/hwmon*"):
         if root.read_text(chip / "name") == "soctherm_oc":
             for file in sorted(chip.glob("oc*_event_cnt")):
-                match, count = _EVENTS.fullmatch(file.name), root.read_int(file)
-                if match and count is not None:
-                    counts[OVER_CURRENT.get(match[1], f"over-current {match[1]}")] = count
+                if match := _EVENTS.fullmatch(file.name):
+                    yield OVER_CURRENT.get(match[1], f"over-current {match[1]}"), file
     for part, what in X86_PARTS.items():
-        told = [root.read_int(file) for file in root.glob(X86_COUNTS.format(part=part))]
-        known = [count for count in told if count is not None]
-        if known:
-            counts[what] = max(known)
-    return counts
+        for file in root.glob(X86_COUNTS.format(part=part)):
+            yield what, file

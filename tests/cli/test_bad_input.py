@@ -73,13 +73,15 @@ BAD = {
     f" Use one of: auto, tensorrt, {', '.join(ENGINES)}",
     "run good --engine null --json no/out.jsonl": f"no/out.jsonl: {NO_FILE}",
     "run good --engine null --json empty": f"empty: {IS_FOLDER}",
-    "run good --engine null --mqtt mqtt://host": "mqtt://host: names no topic."
+    "run good --engine null --model absent --mqtt mqtt://host": "mqtt://host: names no topic."
     " Give it as in mqtt://host/topic or mqtts://host:8883/topic",
     "service install --print -- absent": f"absent: {NO_SOURCE}",
     "service install --print --": "edge service install: nothing says what to run."
     " Give it as in: edge service install -- demo",
     "run good --engine null --csv no/out.csv": f"no/out.csv: {NO_FILE}",
     "run good --engine null --json - --csv -": "--json and --csv: both write -."
+    " Give each its own file",
+    "run good --engine null --json out --csv ./out": "--json and --csv: both write out."
     " Give each its own file",
     "run good --engine null --csv - --rotate 1MB": "--rotate: there is no file to rotate."
     " Give one with --json or --csv",

@@ -61,6 +61,14 @@ def test_table_fits_a_terminal(edge, line, columns):
     assert "1 samples in 0.0 s by its time stamps" in done.stdout
 
 
+def test_energy_of_a_stamped_log_says_what_a_second_comes_to(edge):
+    """Its stamps are whole seconds: a load that never changes is not known to the millijoule."""
+    later = ORIN.replace("18:42:06", "18:42:08")
+    done = edge("power", "--log", "-", input=f"{ORIN}\n{later}\n")
+    said = "energy within ± 0.0 J\nand 8.7 J for each second that the stamps are off\n"
+    assert said in done.stdout
+
+
 def test_json_of_a_log_has_a_version_and_units(edge, nano_log):
     done = edge("power", "--log", "-", "--json", input=nano_log.read_text())
     summary = json.loads(done.stdout)
@@ -103,10 +111,20 @@ def test_what_is_no_log_is_told_in_one_line(edge, tmp_path, content, said):
     assert done.stderr.count("\n") == 1
 
 
-def test_watch_does_not_go_with_a_log(edge):
-    done = edge("power", "--watch", "--log", "-")
-    assert done.returncode == 2
-    assert "--watch reads this machine" in done.stderr
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--watch --log -", "--watch reads this machine; it does not go with --log."),
+        ("--hz 5 --log -", "--hz reads this machine"),
+        ("--power tegrastats --log -", "--power reads this machine"),
+        ("--report curves", "--report is of a log; give one with --log."),
+        ("--interval 500", "--interval is of a log"),
+    ],
+)
+def test_option_that_would_not_be_obeyed_is_refused(edge, words, said):
+    done = edge("power", *words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 AGX_ORIN = """\
@@ -278,10 +296,7 @@ def test_report_without_rails_says_why_there_is_no_total(edge, tmp_path):
     assert "total not available: tegrastats printed no power rail" in page
 
 
-def test_report_is_of_a_log(edge, nano_log):
-    done = edge("power", "--report", "curves")
-    assert done.returncode == 2
-    assert "--report is of a log" in done.stderr
+def test_report_is_a_folder(edge, nano_log):
     done = edge("power", "--log", nano_log.name, "--report", nano_log.name)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "edge: t.log: is a file, a folder is wanted. Give another path\n"

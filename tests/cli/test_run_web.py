@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 
+import pytest
 from doubles import DEADLINE_S
 
 RUN = ("run", "demo", "--engine", "null")
@@ -38,13 +39,23 @@ def test_address_that_is_none_is_refused_before_anything_is_opened(edge):
     )
 
 
-def test_taken_port_is_refused_in_one_line(edge):
+@pytest.mark.parametrize("option", ["--web", "--metrics"])
+def test_taken_port_is_refused_before_anything_is_opened(edge, option):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        done = edge(*RUN, "--web", f":{port}")
+        done = edge(*RUN, option, f":{port}", "--model", "not-there")
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"edge: --web 127.0.0.1:{port}: the port is taken. ")
+    assert line.startswith(f"edge: {option} 127.0.0.1:{port}: the port is taken. ")
+
+
+def test_refused_token_does_not_cost_the_rows_of_an_earlier_run(edge, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("earlier\n")
+    short = {**os.environ, "EDGE_WEB_TOKEN": "short"}
+    done = edge(*RUN, "--web", ":0", "--json", rows, env=short)
+    assert (done.returncode, "EDGE_WEB_TOKEN: shorter than" in done.stderr) == (1, True)
+    assert rows.read_text() == "earlier\n"
 
 
 def test_ctrl_c_ends_a_run_whose_viewer_does_not_listen(tmp_path):

@@ -112,6 +112,16 @@ def test_files_are_found_from_another_folder(edge, machine, tmp_path):
     ]  # fmt: skip
 
 
+def test_unit_sees_what_its_arguments_name_and_starts_without_what_is_gone(edge, machine, tmp_path):
+    make_picture(tmp_path / "one.png")
+    (tmp_path / "my.plan").touch()
+    words = ("one.png", "night/cam*/?.png", "--model", tmp_path / "my.plan", "--engine=null")
+    done = edge("service", "install", "--print", "--root", machine, "--", *words)
+    shown = re.findall(rf"^BindReadOnlyPaths=(-{tmp_path}\S*)$", done.stdout, re.MULTILINE)
+    names = ("my.plan", "my.plan.json", "night", "one.png")
+    assert shown == [f"-{tmp_path / name}" for name in names]
+
+
 @pytest.mark.parametrize(
     ("source", "watchdog", "argus"),
     [("demo", 30, False), ("csi://0?timeout=20", 60, True), ("gst:videotestsrc", 30, True)],
@@ -132,6 +142,12 @@ def test_unit_is_printed_and_nothing_is_changed(edge, machine, source, watchdog,
         (["absent.mp4"], 1, "edge: absent.mp4: no such source."),
         (["demo", "--show"], 1, "edge: --show: a service has no screen. Leave it away\n"),
         (["demo", "--json", "-"], 1, "edge: --json -: a service has no stdout. Name a file\n"),
+        (["demo", "--json", "/home/me/rows"], 1, "edge: --json /home/me/rows: a service writes"),
+        (
+            ["demo", "--csv", "../rows"],
+            1,
+            "below /var/lib/edge alone. Give the file's name without",
+        ),
         (["demo", "--sow"], 2, "No such option"),
     ],
 )
@@ -185,7 +201,8 @@ def test_user_who_is_not_root_gets_the_command_without_the_password(monkeypatch)
     with pytest.raises(UnavailableError) as refused:
         _check_root(SysRoot(Path("/")), "install", [SOURCE, "--model", "my own.plan"])
     assert str(refused.value) == (
-        f"edge service install: only root may. Run: sudo {sys.executable} -m edge service install"
+        "edge service install: only root may. Put the password back that is left out here."
+        f" Run: sudo {sys.executable} -m edge service install"
         " -- rtsp://127.0.0.1/live --model 'my own.plan'"
     )
 

@@ -85,7 +85,11 @@ def test_meter_that_is_closed_names_the_command_that_opens_it():
         folder = Path(name)
         folder.chmod(0o755)
         root = make_board(folder, "pc")
-        (folder / RAPL / "energy_uj").chmod(0o400 if os.geteuid() == 0 else 0o000)
+        second = f"{RAPL.removesuffix('0')}1"
+        write(folder, {f"{second}/name": "package-1\n", f"{second}/energy_uj": "1\n"})
+        counters = [folder / package / "energy_uj" for package in (RAPL, second)]
+        for counter in counters:
+            counter.chmod(0o400 if os.geteuid() == 0 else 0o000)
         user = os.geteuid()
         if user == 0:
             os.seteuid(65534)
@@ -93,8 +97,10 @@ def test_meter_that_is_closed_names_the_command_that_opens_it():
             check = looked_at(root, check_state)["power"]
         finally:
             os.seteuid(user)
-    assert (check.status, check.detail) == ("warning", "RAPL package is for root only here")
-    assert check.mend == f"Run: sudo chmod a+r {folder / RAPL / 'energy_uj'}"
+    assert (check.status, check.detail) == (
+        "warning", "RAPL package is for root only here; RAPL package-1 is for root only here",
+    )  # fmt: skip
+    assert check.mend == "Run: " + " && ".join(f"sudo chmod a+r {counter}" for counter in counters)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without groups")

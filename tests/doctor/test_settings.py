@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from edge.board import SysRoot
+from edge.cli.doctor import _settings
 from edge.doctor.check import Place
 from edge.doctor.settings import check_settings
 
-KNOWN = frozenset({"EDGE_ENGINE", "EDGE_MODEL", "EDGE_MQTT", "EDGE_MQTT_PASSWORD"})
+KNOWN = frozenset(_settings())
 
 
 def settings(**environment):
@@ -31,6 +32,9 @@ def settings(**environment):
         ("EDGE_ENGINE", "", "ok", "empty, which counts as not set"),
         ("EDGE_MQTT", "mqtt://user:S3cret@host:1883/x", "ok", "mqtt://host:1883/x"),
         ("EDGE_MQTT_PASSWORD", "S3cret", "ok", "set, not shown"),
+        ("EDGE_MQTT_USERNAME", "camera", "ok", "camera"),
+        ("EDGE_MQTT_CA", "ca.pem", "ok", "ca.pem"),
+        ("EDGE_WEB_TOKEN", "S3cret", "ok", "set, not shown"),
         ("EDGE_ENGIN", "openvino", "warning", "set, and nothing obeys it"),
     ],
 )

@@ -169,6 +169,9 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        # Its last socket is closed with it, and in a cycle with us that may come after the socket's
+        # own end, which Python then complains of.
+        del self._client
 
 
 def make_certificates(folder: Path) -> Path:

@@ -18,7 +18,7 @@ MOST_EXPOSURE = 2.0
 
 FULL = UnitOptions(
     Path(sys.executable), ["video", "render"], ["/dev/nvmap", "/dev/dri/card0"],
-    [Path("/home/me/edge it")], uses_argus=True, watchdog_s=60,
+    [Path("/home/me/edge it"), Path("/home/me/$1")], uses_argus=True, watchdog_s=60,
 )  # fmt: skip
 PLAIN = UnitOptions(Path(sys.executable))
 
@@ -55,7 +55,8 @@ def test_unit_says_what_it_was_asked_to():
         f"ExecStart={sys.executable} -m edge -v service exec",
         "SupplementaryGroups=video render",
         "DeviceAllow=/dev/nvmap rw",
-        'BindReadOnlyPaths="/home/me/edge it"',
+        'BindReadOnlyPaths="-/home/me/edge it"',
+        'BindReadOnlyPaths="-/home/me/$1"',
         "BindPaths=-/tmp/argus_socket",
         "PartOf=nvargus-daemon.service",
         "WatchdogSec=60",

@@ -108,6 +108,15 @@ def test_state_is_published_once_a_second(broker):
     assert times == [0.0, 1.0, 2.0]
 
 
+def test_state_goes_on_when_the_run_does_with_another_engine(broker):
+    with Listener(broker.port) as ear, open_sink(url_of(broker)) as sink:
+        for elapsed_s in (7_200.0, 0.25):
+            sink.take_snapshot(make_snapshot(elapsed_s=elapsed_s))
+            ear.wait_for(lambda heard, told_s=elapsed_s: any(
+                topic == "door/snapshot" and json.loads(text)["elapsed_s"] == told_s
+                for topic, text in heard))  # fmt: skip
+
+
 def test_killed_broker_loses_nothing_that_fits_into_the_buffer(broker, caplog):
     """The broker dies in the middle of the frames, and most of them are made while it is dead."""
     with Listener(broker.port) as ear, open_sink(url_of(broker)) as sink:

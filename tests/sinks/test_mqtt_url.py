@@ -86,6 +86,8 @@ def test_any_text_is_an_address_or_refused_in_one_line_that_keeps_its_password(
         ("mqtt://host", "mqtt://host: names no topic. Give it as in mqtt://host/topic"),
         ("mqtt://host/", "names no topic"),
         ("mqtt:///topic", "names no host"),
+        ("mqtt://a..b/topic", "mqtt://a..b/topic: no name of a host can be so. Give it as in"),
+        (f"mqtt://{'a' * 64}/topic", "no name of a host can be so"),
         ("mqtt://host:0/topic", "port 0 is none"),
         ("mqtt://host:99999/topic", "mqtt://host:99999/topic: Port out of range"),
         ("mqtt://host:a/topic", "Port could not be cast"),
@@ -130,6 +132,23 @@ def test_user_password_and_certificates_come_from_the_environment_and_are_not_pr
     assert (broker.user, broker.password) == ("me", "S3cret")
     assert (broker.ca, broker.cert, broker.key) == ("ca.pem", "me.pem", "me.key")
     assert "S3cret" not in f"{broker} {broker!r}"
+
+
+@pytest.mark.parametrize(
+    ("address", "name", "mend"),
+    [
+        ("mqtt://host/door", "EDGE_MQTT_PASSWORD", "Name its user in EDGE_MQTT_USERNAME"),
+        ("mqtts://host/door", "EDGE_MQTT_KEY", "Name its certificate in EDGE_MQTT_CERT"),
+        ("mqtt://host/door", "EDGE_MQTT_CA", "Use mqtts://"),
+        ("mqtt://host/door", "EDGE_MQTT_CERT", "Use mqtts://"),
+    ],
+)
+def test_variable_that_would_not_be_obeyed_is_refused(address, name, mend):
+    with pytest.raises(InputError) as refused:
+        parse(address, **{name: "S3cret"})
+    assert str(refused.value) == (
+        f"{address}: {name} is set and would not be obeyed. {mend}, or unset it"
+    )
 
 
 def test_user_in_the_address_goes_before_the_environment():

@@ -73,6 +73,12 @@ def test_run_is_not_alive_when_no_frame_comes_out_of_what_should_give_some(sink,
         assert set(systemd.hear()) == {"STATUS"}
 
 
+def test_status_goes_on_when_the_run_does_with_another_engine(sink, systemd):
+    for elapsed_s in (7_200.0, 0.25):
+        sink.take_snapshot(make_snapshot(elapsed_s=elapsed_s))
+        assert "STATUS" in systemd.hear()
+
+
 def test_end_is_told_once(systemd):
     sink = SystemdSink(systemd.address)
     sink.close()

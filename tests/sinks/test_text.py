@@ -11,20 +11,22 @@ CLOCKS = (Clock("gpu", 306.0), Clock("cpu0", 1510.4))
 
 
 @pytest.mark.parametrize(
-    ("board", "text"),
+    ("board", "most_c", "text"),
     [
         (
             BoardReading({"cpu": 48.2, "tj": 54.26}, CLOCKS, 0.4, "15W (0)", locked=False),
-            "board tj 54.3 °C, 15W (0), clocks not locked",
+            {"cpu": 71.4, "tj": 71.26},
+            "board cpu 71.4 °C at most, 15W (0), clocks not locked",
         ),
-        (BoardReading({"tj": 54.0}, locked=True, throttles=1),
-         "board tj 54.0 °C, clocks locked, throttled 1 time"),
-        (BoardReading({}, throttles=12), "board throttled 12 times"),
-        (BoardReading({}, CLOCKS), "board tells clocks alone"),
+        (BoardReading({"tj": 54.0}, locked=True, throttles=1), {"tj": 54.0},
+         "board tj 54.0 °C at most, clocks locked, throttled 1 time"),
+        (BoardReading({}, mode="15W (0)", throttles=12), {},
+         "board 15W (0), throttled 12 times"),
+        (BoardReading({}, CLOCKS), {}, "board tells clocks alone"),
     ],
 )  # fmt: skip
-def test_summary_names_what_the_figures_depend_on(board, text):
-    assert board_summary_text(board) == text
+def test_summary_names_what_the_figures_depend_on(board, most_c, text):
+    assert board_summary_text(board, most_c) == text
 
 
 @pytest.mark.parametrize(

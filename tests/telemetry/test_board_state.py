@@ -35,7 +35,7 @@ from edge.telemetry.power_mode import (
     parse_mode_status,
     read_power_mode,
 )
-from edge.telemetry.thermal import hottest_zone, read_temperatures
+from edge.telemetry.thermal import read_temperatures
 from edge.telemetry.throttling import ThrottleWatch
 
 LOADS = {"orin_nano": 0.412, "orin_nx": 0.0, "agx_orin": 0.125, "thor": None, "xavier_nx": 0.012,
@@ -49,7 +49,8 @@ def test_board_tells_its_state(tmp_path, name):
     state = STATES[name]
     reading = BoardProbe(make_whole_board(tmp_path, name)).read()
     assert isinstance(reading, BoardReading)
-    assert hottest_zone(reading.temperatures_c) == HOTTEST[name]
+    zone, heat_c = HOTTEST[name]
+    assert reading.temperatures_c[zone] == max(reading.temperatures_c.values()) == heat_c
     clocks = {clock.name: (clock.mhz, clock.min_mhz, clock.max_mhz) for clock in reading.clocks}
     assert clocks["gpu"] == state.gpu_mhz
     assert [clock for clock in clocks if clock.startswith("cpu")] == ["cpu0", "cpu1", "cpu2",
@@ -258,6 +259,9 @@ def test_pc_counts_an_event_of_its_package_once(tmp_path):
     assert (watch.look(), watch.throttles) == (("the CPU too hot",), 2)
     count([0, 4], 9)
     assert (watch.look(), watch.throttles) == (("a CPU core too hot",), 3)
+    count([2, 4], 9)  # the other core, which was well so far
+    assert (watch.look(), watch.throttles) == (("a CPU core too hot",), 5)
+    assert watch.look() == ()
 
 
 def test_machine_that_tells_nothing_says_so(tmp_path):
@@ -276,3 +280,18 @@ def test_sampler_has_a_thread_that_ends_with_its_owner(tmp_path):
             time.sleep(0.01)
         assert sampler.read().mode == "MAXN_SUPER (2)"
     assert threading.active_count() == before
+
+
+class FaultyRoot(SysRoot):
+    """Fails as only a bug of ours does."""
+
+    def read_int(self, name):
+        raise ZeroDivisionError(name)
+
+
+def test_bug_in_the_thread_is_raised_to_whoever_reads(tmp_path):
+    make_whole_board(tmp_path, "orin_nano")
+    with BoardSampler(FaultyRoot(tmp_path)) as sampler:
+        sampler._thread.join(DEADLINE_S)
+        with pytest.raises(ZeroDivisionError):
+            sampler.read()

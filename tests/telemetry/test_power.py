@@ -13,6 +13,7 @@ from doubles import DEADLINE_S
 from played import PlayedBoard
 
 from edge.record import PowerReading, Unavailable
+from edge.telemetry.meter import find_meter
 from edge.telemetry.power import SILENT_NS, PowerSampler
 
 
@@ -180,6 +181,7 @@ def test_idle_is_measured_between_two_new_starts(tmp_path):
         reading = sampler.read()
         total = next(state for state in sampler.rails() if state.kind == "total")
     assert 4_800 < reading.idle_mw < 6_000
+    assert 0 < reading.idle_error_mw < 10_000
     assert (total.summary.min_mw, total.summary.max_mw) == (4700.0, 4800.0)
 
 
@@ -218,3 +220,34 @@ def test_counter_needs_a_second_reading(tmp_path):
         assert sampler.wait_for_reading(DEADLINE_S).power_mw == 0.0
         (tmp_path / RAPL / "energy_uj").write_text("9000000\n")
         assert wait_until(sampler, lambda one: one.energy_j > 0).energy_j <= 8.0
+
+
+class FaultySource:
+    """Gives one sample, and then fails as only a bug of ours does."""
+
+    ended = None
+    not_connected = ()
+
+    def __init__(self, meter):
+        self._meter = meter
+
+    def elsewhere_ns(self):
+        return 0
+
+    def samples(self):
+        yield self._meter.read()
+        raise ZeroDivisionError("ours")
+
+    def stop(self):
+        self._meter.close()
+
+
+def test_bug_in_the_thread_is_raised_to_whoever_reads(tmp_path):
+    root = make_board(tmp_path, "orin_nano")
+    sampler = PowerSampler(root)
+    sampler._source = FaultySource(find_meter(root))
+    with sampler:
+        sampler._thread.join(DEADLINE_S)
+        assert sampler.over
+        with pytest.raises(ZeroDivisionError, match="ours"):
+            sampler.wait_for_reading(DEADLINE_S)

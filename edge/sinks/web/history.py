@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from edge.record import BoardReading, PowerReading
+from edge.sinks.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,12 +30,12 @@ class History:
     def __init__(self) -> None:
         self.count = 0
         self._points: deque[Row] = deque(maxlen=round(SPAN_S / EVERY_S))
-        self._last_s = 0.0
+        self._pace = Pace(EVERY_S, first_s=EVERY_S)
         self._before: dict[str, int] = {}
 
     def is_due(self, elapsed_s: float) -> bool:
-        """Tell whether it is time for the next point."""
-        return elapsed_s - self._last_s >= EVERY_S
+        """Tell whether it is time for the next point; True once for each."""
+        return self._pace.is_due(elapsed_s)
 
     def add(self, snapshot: Snapshot, ages_ns: Sequence[int]) -> None:
         """Make a point of what came since the one before.
@@ -43,7 +44,6 @@ class History:
             snapshot: now.
             ages_ns: from a picture's arrival to its label, of the frames since then.
         """
-        self._last_s = snapshot.elapsed_s
         power = snapshot.power
         board = snapshot.board if isinstance(snapshot.board, BoardReading) else NOT_READ
         self._points.append({

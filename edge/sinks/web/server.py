@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from edge.sinks.listening import WAITING
 from edge.sinks.web.access import Access, add_headers
-from edge.sinks.web.listening import WAITING
 from edge.sinks.web.state import write_event
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.sinks.web.access import make_token
-from edge.sinks.web.listening import address_of, is_loopback, listen
 from edge.sinks.web.server import Server
 from edge.sinks.web.state import Handed, LiveState
 
@@ -13,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.record import FrameRecord, RunInfo, Snapshot, Summary
-    from edge.sinks.address import Address
+    from edge.sinks.listening import Port
 
 
 class WebSink:
     """Shows the run to whoever opens its page.
 
     Args:
-        address: where to listen.
+        port: where others come; closed with this.
         describe: says what runs now; called by the server's thread too.
         token: a person's own; without it one is made where others can reach the address.
 
@@ -28,23 +27,18 @@ class WebSink:
         url: what to type into a browser; it holds the token if that was made here.
 
     Raises:
-        InputError: the address or the token cannot be used.
+        InputError: the token cannot be used.
     """
 
     def __init__(
-        self, address: Address, describe: Callable[[], RunInfo], token: str | None = None
+        self, port: Port, describe: Callable[[], RunInfo], token: str | None = None
     ) -> None:
-        listening = listen(address)
-        try:
-            needed = make_token(token, is_loopback=is_loopback(listening))
-        except BaseException:
-            listening.close()
-            raise
-        self.url = f"http://{address_of(listening, address)}/"
+        needed = make_token(token, is_loopback=port.is_loopback)
+        self.url = f"http://{port.address}/"
         if needed is not None and not token:
             self.url += f"?token={needed}"
         self._handed = Handed()
-        self._server = Server(LiveState(self._handed, describe), listening, needed)
+        self._server = Server(LiveState(self._handed, describe), port.socket, needed)
 
     def take_record(self, record: FrameRecord) -> None:
         """Keep a reference."""

@@ -98,6 +98,10 @@ def test_url_with_its_token_opens_the_page_and_leaves_a_cookie(guarded):
     assert ask(guarded, "/page.js", Cookie=f"{cookie}x").status == 401
 
 
+def test_cookie_that_is_no_text_is_refused_as_any_other(guarded):
+    assert ask(guarded, "/", Cookie=f"edge-{port_of(guarded)}=\xff").status == 401
+
+
 def test_two_views_have_two_tokens(guarded):
     with open_view("0.0.0.0:0") as other:
         assert other.url.split("token=")[1] != guarded.url.split("token=")[1]

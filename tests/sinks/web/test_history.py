@@ -50,6 +50,11 @@ def test_old_points_are_forgotten_and_nobody_gets_one_twice():
 
 def test_point_is_due_once_a_second():
     history = History()
-    history.add(make_snapshot(elapsed_s=2.5), [])
-    assert not history.is_due(3.25)
-    assert history.is_due(3.5)
+    due = [quarter / 4 for quarter in range(13) if history.is_due(quarter / 4)]
+    assert due == [1.0, 2.0, 3.0]
+
+
+def test_points_go_on_when_the_run_does_with_another_engine():
+    history = History()
+    times_s = (7_200.0, 7_200.5, 0.5, 1.0, 1.5, 2.0)
+    assert [time_s for time_s in times_s if history.is_due(time_s)] == [7_200.0, 1.0, 2.0]

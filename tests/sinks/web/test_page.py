@@ -50,6 +50,7 @@ class Run:
         self.changes = {name: {} for name in names}
         self.snapshot = {}
         self.label = "apple"
+        self.began_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play)
         self._thread.start()
@@ -61,7 +62,7 @@ class Run:
             for name in self.changes:
                 self.sink.take_record(self._record(name, seq))
             sources = [make_status(name, **changes) for name, changes in self.changes.items()]
-            fields = {"sources": tuple(sources), "elapsed_s": seq / 2, "frames": seq}
+            fields = {"sources": tuple(sources), "elapsed_s": self.began_s + seq / 2, "frames": seq}
             self.sink.take_snapshot(make_snapshot(**{**fields, **self.snapshot}))
 
     def _record(self, name, seq):
@@ -266,3 +267,18 @@ def test_chart_is_read_with_the_keyboard(page):
         )
         page.press("Escape")
         page.wait_for(f"{text('#at')} === ''")
+
+
+def test_chart_begins_anew_when_the_run_does_with_another_engine(page):
+    with running() as run:
+        run.began_s = 7_200.0
+        page.open(run.sink.url)
+        page.wait_for("document.querySelector('.chart .line')")
+        run.began_s = 0.0
+        page.ask("document.getElementById('timeline').focus()")
+        at = "document.getElementById('at').textContent"
+        for key in ("End", "Home"):
+            event = f"new KeyboardEvent('keydown', {{key: {key!r}, bubbles: true}})"
+            page.wait_for(
+                f"(document.activeElement.dispatchEvent({event}), {at}.startsWith('at 0:00:'))"
+            )

@@ -21,10 +21,11 @@ from viewers import INFO, Viewer, ask, open_deaf, open_view, port_of, show
 from edge.frame import Jpeg, Planes
 from edge.schema import snapshot_row
 from edge.sinks.address import Address
-from edge.sinks.web.listening import listen
+from edge.sinks.listening import listen
 from edge.sinks.web.server import MOST_CONNECTIONS, MOST_VIEWERS, Server
 from edge.sinks.web.state import Handed, LiveState
 
+ANY_PORT = Address("127.0.0.1", 0)
 NOISE = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
 EVENTS = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PICTURE = b"GET /pictures/0 HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -244,7 +245,7 @@ def wait_for_full_buffer(server):
 def test_viewer_that_takes_nothing_is_sent_away():
     handed = Handed()
     server = Server(
-        LiveState(handed, lambda: INFO), listen(Address("127.0.0.1", 0)), None, slow_s=0.1
+        LiveState(handed, lambda: INFO), listen(ANY_PORT, "--web").socket, None, slow_s=0.1
     )
     # An event that is larger than what a socket holds, again and again.
     sources = (make_status("x" * 3_000_000),)
@@ -317,7 +318,7 @@ def test_fault_of_the_server_reaches_the_run():
 
     from edge.sinks.web.sink import WebSink
 
-    sink = WebSink(Address("127.0.0.1", 0), describe)
+    sink = WebSink(listen(ANY_PORT, "--web"), describe)
     try:
         sink.take_snapshot(make_snapshot())
         sink._server._thread.join(DEADLINE_S)

@@ -213,7 +213,8 @@ export class Timeline {
   add(points) {
     this.points.push(...points);
     const newest = this.points.at(-1)?.elapsed_s;
-    this.points = this.points.filter((point) => newest - point.elapsed_s <= this.most);
+    const isKept = (age) => age >= 0 && age <= this.most; // below 0: before the run began anew
+    this.points = this.points.filter((point) => isKept(newest - point.elapsed_s));
     if (!this.points.includes(this.chosen)) this.chosen = null;
     this.draw();
   }
