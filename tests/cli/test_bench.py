@@ -143,6 +143,15 @@ def test_diff_says_what_it_could_not_have_seen(edge, keep):
     assert "A change of 5% could go unseen in: case 0" in " ".join(done.stdout.split())
 
 
+def test_diff_says_what_else_ran_under_the_same_name(edge, model):
+    """Neither --throughput nor the engine that `auto` found is in a case's name."""
+    words = ("bench", model, "--engine", "null", *QUICK)
+    edge(*words, "--json", "a.json")
+    edge(*words, "--throughput", "--json", "b.json")
+    said = edge("bench", "diff", "a.json", "b.json").stdout
+    assert "small null: aim: latency -> throughput" in said
+
+
 def test_diff_of_nothing_in_common_is_refused(edge, keep, tmp_path):
     keep("a.json", make_rounds(1))
     other = make_result("other")
