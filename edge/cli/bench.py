@@ -142,6 +142,7 @@ def measure(
     from edge.board import SysRoot
     from edge.cli.bench_cases import Sweep, bounds_here, layer_openers, list_cases
     from edge.files import check_target, check_target_folder
+    from edge.report import check_plotting
 
     models = tuple(dict.fromkeys(models or (DEFAULT_MODEL,)))
     if json_file not in {None, STDOUT}:
@@ -150,6 +151,7 @@ def measure(
         _predict(models, predicted, json_file)
         return
     if report_folder is not None:
+        check_plotting()
         check_target_folder(report_folder)
     sweep = Sweep(
         models=models,

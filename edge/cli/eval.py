@@ -84,13 +84,12 @@ def evaluate(
         opened = open_pictures(data, judged.contract, root=pictures, wants_classes=against is None)
         with steps("evaluating", len(opened.names)) as progress:
             found = judge(opened, judged, others[0] if others else None, progress)
-    if report is not None:
-        _write_report(found, opened, report)
     if json_file is not None:
         _write_json(found, json_file)
     if json_file != STDOUT:
         click.echo(eval_text(found))
-    if report is not None:
+    if report is not None:  # last, for it reads pictures again, which may have gone meanwhile
+        _write_report(found, opened, report)
         click.echo(f"report: {report / 'report.html'}", err=json_file == STDOUT)
 
 

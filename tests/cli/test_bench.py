@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import jsonschema
 import pytest
@@ -49,6 +50,15 @@ def test_measurement_is_told_kept_and_shown(edge, model, tmp_path):
     assert row["cases"][1]["engine_latency"]["min_ms"] >= 1
     assert row["cases"][0]["sha256"]["model"]
     assert (tmp_path / "page" / "latency.png").exists()
+
+
+def test_page_that_could_not_be_drawn_is_refused_before_the_measurement(edge, model, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['matplotlib'] = None\n")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = edge("bench", model, "--engine", "null", *QUICK, "--report", "page",
+                env={**os.environ, "PYTHONPATH": path})  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("edge: matplotlib: not installed")
 
 
 def test_json_on_stdout_is_pure(edge, model):

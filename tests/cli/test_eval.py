@@ -114,6 +114,17 @@ def test_report_is_one_page_with_its_pictures(edge, bench):
     assert not re.search(r'(src|href)="(?!data:)', page)  # needs nothing else
 
 
+def test_report_that_fails_leaves_the_figures(edge, bench):
+    pytest.importorskip("matplotlib")
+    (bench / "out" / "report.html").mkdir(parents=True)
+    words = ("eval", "small.onnx", "--data", "data", "--json", "out.json", "--report", "out")
+    done = edge(*words)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("edge: out/report.html: is a folder")
+    assert " pictures" in done.stdout
+    validate(json.loads((bench / "out.json").read_text()))
+
+
 def test_names_are_written_as_text_on_the_page(edge, small_model, tmp_path):
     pytest.importorskip("matplotlib")
     save_model(small_model, tmp_path / "small.onnx")
