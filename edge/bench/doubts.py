@@ -62,10 +62,11 @@ def _of_board(measured: Measured, conditions: Conditions) -> Iterator[Doubt]:
         throttles = after.throttles - before.throttles
         reasons = sorted({word for _, board in measured.board for word in board.throttling})
         if throttles or reasons:
+            often = f" {throttles} time{'s' * (throttles > 1)}" if throttles else ""
             why = f" ({', '.join(reasons)})" if reasons else ""
             yield Doubt(
                 "machine",
-                f"throttled {throttles} times{why}",
+                f"throttled{often}{why}",
                 "Cool it, or give it a stronger supply, then measure again",
             )
         hottest = [max(one.temperatures_c.values(), default=math.nan) for one in (before, after)]
@@ -125,7 +126,7 @@ def _of_case(result: CaseResult, options: Options) -> Iterator[Doubt]:
     elif not result.goal_reached:
         yield Doubt(
             name,
-            f"the median is known to ±{share:.1%}, ±{options.precision_goal:.1%} was wanted",
+            f"the median is known to ±{share:.2%}, ±{options.precision_goal:.2%} was wanted",
             "Give more --seconds, or a quieter machine",
         )
     unstable = sum(not warm_up.stable for warm_up in result.warm_ups)

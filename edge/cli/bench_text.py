@@ -6,6 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -231,7 +232,7 @@ def _ratio_words(ratio: Ratio) -> str:
 
 
 def _diff_figures(name: str, ratio: Ratio, kept: tuple[Kept, Kept]) -> Sequence[str]:
-    before, after = (float(_median(one, name)) for one in kept)
+    before, after = (float(np.median(round_medians(one.rounds[name]))) for one in kept)
     known = math.isfinite(ratio.high)
     return (
         f"{before:.3f}",
@@ -241,11 +242,6 @@ def _diff_figures(name: str, ratio: Ratio, kept: tuple[Kept, Kept]) -> Sequence[
         f"{ratio.detectable:.1%}" if known else "?",
         f"p{100 * ratio.quantile:.0f}",
     )
-
-
-def _median(kept: Kept, name: str) -> float:
-    medians = sorted(round_medians(kept.rounds[name]))
-    return float(medians[len(medians) // 2])
 
 
 def _table(first: str, others: Sequence[str]) -> Table:

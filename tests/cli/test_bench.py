@@ -7,7 +7,7 @@ import os
 
 import jsonschema
 import pytest
-from benches import make_report, make_result, make_rounds
+from benches import Noise, make_report, make_result, make_rounds
 from samples import ROOT
 
 from edge.bench.document import to_json
@@ -132,6 +132,16 @@ def test_diff_of_the_same_is_no_change(edge, keep):
     assert (done.returncode, done.stderr) == (0, "")
     assert "no change" in done.stdout
     assert "could go unseen" not in done.stdout
+
+
+def test_diff_shows_the_medians_that_the_measurements_told(edge, keep, tmp_path):
+    """Of an even number of rounds, the median lies between two of them."""
+    noise = Noise(part=0.2, round=0.2)
+    files = [keep(f"{seed}.json", make_rounds(seed, noise=noise)) for seed in (1, 2)]
+    rows = [json.loads((tmp_path / file).read_text()) for file in files]
+    told = [f"{row['cases'][0]['engine_latency']['p50_ms']:.3f}" for row in rows]
+    line = edge("bench", "diff", *files).stdout.splitlines()[1]
+    assert line.split()[2:4] == told
 
 
 def test_diff_fails_on_a_regression(edge, keep):
