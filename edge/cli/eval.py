@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -157,7 +158,8 @@ def _share_line(name: str, share: Estimate) -> str:
 
 def _divergence_line(comparison: Comparison) -> str:
     kl, pair = comparison.kl, " ‖ ".join(comparison.kl_of)
-    return f"  KL({pair}) {kl.value:.4f} nats a picture, {kl.low:.4f} to {kl.high:.4f}"
+    known = f", {kl.low:.4f} to {kl.high:.4f}" if math.isfinite(kl.high) else ""
+    return f"  KL({pair}) {kl.value:.4f} nats a picture{known}"
 
 
 def _gain_line(name: str, gain: Estimate) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,7 +105,8 @@ def _add_comparison(page: Page, name: str, comparison: Comparison) -> None:
     )
     figures = {
         "same answer": _percent(comparison.agreement),
-        "divergence, nats a picture": f"{kl.value:.4f} ({kl.low:.4f} to {kl.high:.4f})",
+        "divergence, nats a picture": f"{kl.value:.4f}"
+        + (f" ({kl.low:.4f} to {kl.high:.4f})" if math.isfinite(kl.high) else ""),
     }
     if comparison.top1 is not None:
         figures["its top-1"] = _percent(comparison.top1)
