@@ -275,4 +275,11 @@ def _flat(prefix: str, value: object) -> list[list[str]]:
     """Give a row for each leaf of nested tables, without what is not there."""
     if isinstance(value, dict):
         return [row for key, one in value.items() for row in _flat(f"{prefix}.{key}", one)]
-    return [] if value in (None, [], ()) else [[prefix.strip("."), str(value)]]
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):  # clocks
+        return _flat(
+            prefix,
+            {one["name"]: {key: one[key] for key in one if key != "name"} for one in value},
+        )
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) or None
+    return [] if value is None else [[prefix.strip("."), str(value)]]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.report import shorten
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -69,7 +71,7 @@ def draw_spread(spreads: Sequence[tuple[str, Values]]) -> Draw:
             histogram.stairs(
                 counts / len(values),
                 edges,
-                label=_shorten(name, WHOLE_LETTERS),
+                label=shorten(name, WHOLE_LETTERS),
                 edgecolor=color,
                 linestyle=line,
             )
@@ -102,7 +104,7 @@ def draw_over_time(cases: Sequence[CaseOverTime], heat: Sequence[tuple[float, fl
         for number, one in enumerate(cases):
             color, _, mark = _look_of(number, colors)
             look = {"marker": mark, "markersize": 3, "color": color, "linestyle": ""}
-            label = _shorten(one.name, WHOLE_LETTERS)
+            label = shorten(one.name, WHOLE_LETTERS)
             rows[0].vlines(
                 one.seconds, one.medians_ms, one.p90s_ms, color=color, alpha=0.4, linewidth=1
             )
@@ -138,7 +140,7 @@ def draw_throughput(points: Sequence[tuple[str, float, float, int]]) -> Draw:
         axes = figure.subplots()
         for number, (name, latency_ms, fps, batch) in enumerate(points):
             color, _, mark = _look_of(number, colors)
-            axes.plot([latency_ms], [fps], mark, color=color, label=_shorten(name, WHOLE_LETTERS))
+            axes.plot([latency_ms], [fps], mark, color=color, label=shorten(name, WHOLE_LETTERS))
             axes.annotate(str(batch), (latency_ms, fps), xytext=(5, 5), textcoords="offset points")
         axes.set(xlabel="median latency, ms", ylabel="pictures a second")
         axes.set_xlim(0, 1.1 * max(latency_ms for _, latency_ms, _, _ in points))
@@ -183,7 +185,7 @@ def draw_layers(bars: Sequence[tuple[str, float]]) -> Draw:
 def _axes_of_bars(figure: Figure, names: Sequence[str], label: str) -> Axes:
     """Give axes with a name at each place from 0 on, the first one on top."""
     axes = figure.subplots()
-    axes.set_yticks(range(len(names)), [_shorten(name, BESIDE_LETTERS) for name in names])
+    axes.set_yticks(range(len(names)), [shorten(name, BESIDE_LETTERS) for name in names])
     axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
     axes.set_xlabel(label)
@@ -197,11 +199,6 @@ def _add_legend(figure: Figure, names: Sequence[str]) -> None:
 
 def _legend_columns(names: Sequence[str]) -> int:
     return 1 if max(map(len, names)) > HALF_LETTERS else 2
-
-
-def _shorten(name: str, most: int) -> str:
-    """Leave out the middle of a name that is too long: cases and layers differ at their ends."""
-    return name if len(name) <= most else f"{name[: most // 3]}…{name[most // 3 + 1 - most :]}"
 
 
 def _look_of(number: int, colors: Colors) -> tuple[str, str, str]:

@@ -14,7 +14,7 @@ from edge.bench.page import make_page
 from edge.bench.plots import mark_milliseconds
 from edge.bench.roofline import bound
 from edge.engine.base import LayerTime
-from edge.record import BoardReading
+from edge.record import BoardReading, Clock
 
 
 def test_page_holds_every_case_and_its_pictures(tmp_path, small_model):
@@ -87,3 +87,14 @@ def test_power_is_drawn_where_one_case_alone_was_metered(tmp_path):
     metered, other = make_result("metered", rounds=rounds), make_result("other")
     text = make_page(make_report(tmp_path, metered, other)).to_html()
     assert "with its power" in text
+
+
+def test_clocks_and_throttling_are_rows_that_a_person_reads(tmp_path):
+    report = make_report(tmp_path, make_result())
+    clocks = (Clock("gpu", 624.75, 306.0, 1020.0), Clock("cpu0", 1510.4))
+    report.conditions.after = BoardReading({}, clocks, throttling=("GPU too hot", "low supply"))
+    text = make_page(report).to_html()
+    assert "<td>board_after.clocks.gpu.max_mhz</td><td>1020.0</td>" in text
+    assert "<td>board_after.clocks.cpu0.mhz</td><td>1510.4</td>" in text
+    assert "<td>board_after.throttling</td><td>GPU too hot, low supply</td>" in text
+    assert "board_before.clocks" not in text
