@@ -31,7 +31,7 @@ class Doubt:
     """One thing that speaks against the figures.
 
     Attributes:
-        about: "machine", or the name of a case.
+        about: "machine", "measurement", or the name of a case.
         problem: what is wrong and how much.
         mend: what to do about it.
     """
@@ -48,7 +48,9 @@ class Doubt:
 def find_doubts(measured: Measured, conditions: Conditions, options: Options) -> tuple[Doubt, ...]:
     """Judge a measurement by what is known of it; nothing found is no proof that all is well."""
     rounds = [one for result in measured.results for one in result.rounds]
+    interrupted = Doubt("measurement", "was interrupted before it was over", "Measure again")
     return (
+        *((interrupted,) if measured.interrupted else ()),
         *_of_board(measured, conditions),
         *_of_load(conditions),
         *_of_yardstick(rounds),

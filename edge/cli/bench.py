@@ -200,6 +200,8 @@ def _measure(cases: list[Case], request: Request, outputs: _Outputs) -> None:
 
         page = make_page(report).write(outputs.folder)
         click.echo(f"{page}: the report", file=outputs.text)
+    if report.measured.interrupted:
+        raise KeyboardInterrupt  # all is written; the exit code says what befell it
 
 
 def _keep(text: str, file: str | None) -> None:

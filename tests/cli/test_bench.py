@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
+import subprocess
+import sys
+import time
 
 import jsonschema
 import pytest
 from benches import Noise, make_report, make_result, make_rounds
+from doubles import DEADLINE_S
 from samples import ROOT
 
 from edge.bench.document import to_json
@@ -59,6 +65,37 @@ def test_page_that_could_not_be_drawn_is_refused_before_the_measurement(edge, mo
                 env={**os.environ, "PYTHONPATH": path})  # fmt: skip
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("edge: matplotlib: not installed")
+
+
+def wait_for(stream, words):
+    """Read until these words have come."""
+    read, until_s = b"", time.monotonic() + DEADLINE_S
+    while words not in read:
+        assert select.select([stream], [], [], until_s - time.monotonic())[0], read
+        read += stream.read(4096)
+
+
+@pytest.mark.parametrize("words", [("--no-start",), ("--source", "demo", "--seconds", "0.3")])
+def test_interrupted_measurement_keeps_what_it_has(model, tmp_path, words):
+    """With --source, it is interrupted after the rounds, in the camera loop."""
+    command = [sys.executable, "-m", "edge", "bench", model, "--engine", "null:1", "--seconds",
+               "600", *words, "--json", "a.json"]  # fmt: skip
+    ours, theirs = os.openpty()  # what is being done is told to a terminal alone
+    with (
+        os.fdopen(ours, "rb", buffering=0) as told,
+        (tmp_path / "out").open("wb") as out,
+        subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=theirs) as process,
+    ):
+        os.close(theirs)
+        wait_for(told, b"camera loop" if "--source" in words else b"part 3")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(DEADLINE_S) == 130
+    assert "Engine alone" in (tmp_path / "out").read_text()
+    row = json.loads((tmp_path / "a.json").read_text())
+    jsonschema.validate(row, SCHEMA)
+    assert row["doubts"][0]["problem"] == "was interrupted before it was over"
+    assert row["cases"][0]["start"]["unavailable"]
+    assert row["cases"][0]["rounds"]
 
 
 def test_json_on_stdout_is_pure(edge, model):
