@@ -93,7 +93,8 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
             )
     measured, beside = _for_each(measured, lambda result: _beside(result, request))
     conditions.fixed["gpu"] = _describe_gpu(measured)
-    conditions.idle_mw = at_rest.idle_mw if isinstance(at_rest, PowerReading) else None
+    if isinstance(at_rest, PowerReading):
+        conditions.idle_mw, conditions.power_of = at_rest.idle_mw, at_rest.total
     measured = replace(
         measured,
         cases=tuple(

@@ -46,6 +46,7 @@ class Conditions:
         steal_share: of these cores' time that went to other virtual machines; None likewise.
         idle_mw: mean power before an engine was opened, filled in by who measures it; None
             without a meter.
+        power_of: what all power and energy is of, "VDD_IN (module)", filled in likewise.
     """
 
     fixed: Row
@@ -56,6 +57,7 @@ class Conditions:
     others_cores: float | None = None
     steal_share: float | None = None
     idle_mw: float | None = None
+    power_of: str | None = None
 
     def to_row(self) -> Row:
         """Give what is written to JSON."""
@@ -68,6 +70,7 @@ class Conditions:
             "others_cores": _rounded(self.others_cores),
             "steal_share": _rounded(self.steal_share),
             "idle_mw": _rounded(self.idle_mw),
+            "power_of": self.power_of,
         }
 
 

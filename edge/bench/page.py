@@ -33,6 +33,7 @@ from edge.report import HEIGHT_IN, Page
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.bench.conditions import Conditions
     from edge.bench.document import Report
     from edge.bench.figures import Cost
     from edge.bench.roofline import Bound
@@ -55,7 +56,7 @@ def make_page(report: Report) -> Page:
     page.add_warnings([str(doubt) for doubt in report.doubts])
     page.add_figures(_main_figures(results))
     _add_latency(page, report)
-    _add_cost(page, results, report.conditions.idle_mw)
+    _add_cost(page, results, report.conditions)
     _add_layers(page, results)
     _add_bounds(page, report)
     _add_loop(page, report)
@@ -150,7 +151,8 @@ def _latency_row(case: CaseResult | Refused) -> list[str]:
     ]  # fmt: skip
 
 
-def _add_cost(page: Page, results: Sequence[CaseResult], idle_mw: float | None) -> None:
+def _add_cost(page: Page, results: Sequence[CaseResult], conditions: Conditions) -> None:
+    idle_mw = conditions.idle_mw
     page.add_heading("Throughput and cost")
     heads = ("case", "fps", "CPU ms a frame", "mJ a frame", "mJ above idle", "first label, s",
              "peak memory, MiB")  # fmt: skip
@@ -176,7 +178,7 @@ def _add_cost(page: Page, results: Sequence[CaseResult], idle_mw: float | None) 
         at_rest = "" if idle_mw is None else f" At rest it took {idle_mw / 1000:.2f} W."
         page.add_plot(
             "energy",
-            f"Energy of the whole board for a picture.{at_rest}",
+            f"Energy for a picture, of {conditions.power_of}.{at_rest}",
             draw_energy(energy),
             height_in=bars_in(len(energy)),
         )

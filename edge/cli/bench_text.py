@@ -47,6 +47,8 @@ def print_report(report: Report, text: TextIO) -> None:
         _say(console, row.get("unavailable") or _loop_line(row), indent="  ")
     conditions = report.conditions
     _say(console, f"stable warm-up: {ABOUT_WARM_UP}.")
+    if conditions.power_of is not None:
+        _say(console, f"mJ: of {conditions.power_of}, for a picture")
     _say(console, _machine_line(conditions.fixed))
     if report.doubts:
         _say(console, "What speaks against these figures:")

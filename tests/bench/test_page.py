@@ -28,12 +28,12 @@ def test_page_holds_every_case_and_its_pictures(tmp_path, small_model):
         measured=Measured((result, other, refused), board),
         bounds={"another": bound(small_model, find_limits("orin-nano"))},
     )
-    report.conditions.idle_mw = 1250.0
+    report.conditions.idle_mw, report.conditions.power_of = 1250.0, "VDD_IN (module)"
     file = make_page(report).write(tmp_path / "report")
     text = file.read_text()
     for words in ("a &lt;fast&gt; one", "another", "absent: gpu: not here", "machine: busy",
                   "published, unverified", "no prediction. Nothing",
-                  "At rest it took 1.25 W"):  # fmt: skip
+                  "Energy for a picture, of VDD_IN (module). At rest it took 1.25 W"):  # fmt: skip
         assert words in text
     assert {path.name for path in file.parent.glob("*.png")} == {
         "latency.png", "over-time.png", "throughput.png", "energy.png", "layers-1.png",
