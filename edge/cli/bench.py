@@ -222,7 +222,8 @@ def _predict(models: tuple[str, ...], board: str, json_file: str | None) -> None
     from edge.model.zoo import resolve_model
 
     limits = find_limits(board)
-    bounds = {name: bound(load_model(resolve_model(name)), limits) for name in models}
+    networks = {name: load_model(resolve_model(name)) for name in models}
+    bounds = {name: bound(one, limits, is_int8=one.is_int8) for name, one in networks.items()}
     for name, found in bounds.items():
         print_bound(name, found, sys.stderr if json_file == STDOUT else sys.stdout)
     _keep(bounds_to_json(bounds), json_file)

@@ -26,7 +26,7 @@ def test_page_holds_every_case_and_its_pictures(tmp_path, small_model):
     report = make_report(
         tmp_path,
         measured=Measured((result, other, refused), board),
-        bounds={"another": bound(small_model, find_limits("orin-nano"))},
+        bounds={"another": bound(small_model, find_limits("orin-nano"), is_int8=False)},
     )
     report.conditions.idle_mw, report.conditions.power_of = 1250.0, "VDD_IN (module)"
     file = make_page(report).write(tmp_path / "report")

@@ -13,10 +13,12 @@ import time
 import jsonschema
 import pytest
 from benches import Noise, make_report, make_result, make_rounds
+from boards import make_board
 from doubles import DEADLINE_S
-from samples import ROOT
+from samples import ROOT, make_sidecar
 
 from edge.bench.document import to_json
+from edge.cli.bench_cases import Sweep, bounds_here
 from edge.model.onnx_file import save_model
 
 SCHEMA = json.loads((ROOT / "docs" / "schema" / "bench.json").read_text())
@@ -146,6 +148,34 @@ def test_source_that_fails_leaves_what_was_measured(edge, model, tmp_path):
     assert row["loop"]["small null"]["unavailable"].startswith("broken.mp4: ")
     assert row["cases"][0]["rounds"]
     assert "broken.mp4: " in done.stderr
+
+
+@pytest.fixture
+def sweep(tmp_path, small_model):
+    """Give a function that asks for a plan on an Orin Nano; its network is named by the sidecar."""
+
+    def ask(precision, network="small.onnx"):
+        sidecar = make_sidecar(precision=precision, model=str(tmp_path / network))
+        (tmp_path / "a.plan.json").write_text(sidecar.to_json())
+        root = make_board(tmp_path / "board", "orin_nano")
+        return Sweep((str(tmp_path / "a.plan"),), ("auto",), (1, 8), (None,), "latency", root)
+
+    save_model(small_model, tmp_path / "small.onnx")
+    return ask
+
+
+def test_bound_of_a_plan_is_in_its_precision_and_of_its_batch(sweep):
+    """A float network calibrated to INT8 would beat the bound of FP16."""
+    bounds = bounds_here(sweep("int8"))
+    assert list(bounds) == ["a", "a batch 8"]
+    assert {one.precision for one in bounds.values()} == {"int8"}
+    assert bounds["a batch 8"].arithmetic_ms == pytest.approx(8 * bounds["a"].arithmetic_ms)
+    assert bounds_here(sweep("fp16"))["a"].precision == "fp16"
+
+
+def test_plan_without_its_network_is_measured_without_a_bound(sweep):
+    """Plan and sidecar alone are copied to the boards of a fleet."""
+    assert bounds_here(sweep("int8", network="elsewhere.onnx")) == {}
 
 
 def test_prediction_is_called_a_bound(edge, model):
