@@ -61,6 +61,8 @@ def print_ratios(measured: Measured, text: TextIO) -> None:
     first, *others = measured.results
     console = _console(text)
     console.print()
+    if not others:
+        _say(console, f"nothing is compared: {first.case.name} alone was measured")
     for other in others:
         ratio = ratio_in_turns(first.rounds, other.rounds)
         _say(console, f"{other.case.name} takes {_ratio_words(ratio)} as long as {first.case.name}")

@@ -60,6 +60,12 @@ def test_measurement_is_told_kept_and_shown(edge, model, tmp_path):
     assert (tmp_path / "page" / "latency.png").exists()
 
 
+def test_engines_may_be_apart_and_one_alone_is_compared_with_nothing(edge, model):
+    done = edge("bench", model, "--engine", "null, steam", "--compare", *QUICK)
+    assert "steam: no such engine" in done.stdout
+    assert "nothing is compared: small null alone was measured" in done.stdout
+
+
 def test_page_that_could_not_be_drawn_is_refused_before_the_measurement(edge, model, tmp_path):
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['matplotlib'] = None\n")
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
@@ -256,6 +262,9 @@ def test_diff_of_nothing_in_common_is_refused(edge, keep, tmp_path):
         (("small.onnx", "--batch", "0"), 2, "is no list of whole numbers"),
         (("small.onnx", "--threads", "1,x"), 2, "is no list of whole numbers"),
         (("small.onnx", "--precision-goal", "much"), 2, "is no percentage"),
+        (("small.onnx", "--engine", "null,"), 2, "'null,' is no list of engines"),
+        (("--predict", "orin-nano", "--batch", "8"), 2, "so --batch says nothing"),
+        (("--predict", "orin-nano", "--report", "page"), 2, "so --report says nothing"),
         (("small.onnx", "--json", "missing/a.json"), 1, "edge: missing/a.json: no such file or"),
         (("small.onnx", "--engine", "tensorrt", "--threads", "1"), 1, "--threads is for engines"),
         (("diff", "a.json"), 2, "Missing argument 'AFTER'"),
