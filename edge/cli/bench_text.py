@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 LAYERS_SHOWN = 10
+BESIDE_NAME = 80
+"""Letters of a line of a diff beside the name of its case."""
 
 
 def print_report(report: Report, text: TextIO) -> None:
@@ -104,11 +106,7 @@ def print_bound(name: str, bound: Bound, text: TextIO) -> None:
 def print_diff(found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, text: TextIO) -> None:
     """Print the verdict on each case, and what else is not the same."""
     console = _console(text)
-    table = _table("Case", ("before ms", "after ms", "change", "95 % interval", "seen from", "at"))
-    table.add_column("verdict")
-    for name, ratio in found.ratios.items():
-        table.add_row(name, *_diff_figures(name, ratio, kept), ratio.verdict)
-    console.print(table)
+    _print_verdicts(console, found, kept)
     _say(
         console,
         "change: without what the machine's own speed explains. seen from: a change of that size"
@@ -132,6 +130,20 @@ def print_diff(found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, te
             _say(console, f"What speaks against the {side}:")
             for doubt in one_kept.doubts:
                 _say(console, f"- {doubt}", indent="  ")
+
+
+def _print_verdicts(console: Console, found: Diff, kept: tuple[Kept, Kept]) -> None:
+    """Print a line a case, with numbers for names that are too long for it."""
+    table = _table("Case", ("before ms", "after ms", "change", "95 % interval", "seen from", "at"))
+    table.add_column("verdict", no_wrap=True)
+    fits = max(map(len, found.ratios)) <= console.width - BESIDE_NAME
+    for number, (name, ratio) in enumerate(found.ratios.items(), start=1):
+        shown = name if fits else f"({number})"
+        table.add_row(shown, *_diff_figures(name, ratio, kept), ratio.verdict)
+    console.print(table)
+    if not fits:
+        for number, name in enumerate(found.ratios, start=1):
+            _say(console, f"({number}) {name}")
 
 
 def _latency_table(report: Report) -> Table:

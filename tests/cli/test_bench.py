@@ -213,8 +213,10 @@ def test_diff_shows_the_medians_that_the_measurements_told(edge, keep, tmp_path)
     files = [keep(f"{seed}.json", make_rounds(seed, noise=noise)) for seed in (1, 2)]
     rows = [json.loads((tmp_path / file).read_text()) for file in files]
     told = [f"{row['cases'][0]['engine_latency']['p50_ms']:.3f}" for row in rows]
-    line = edge("bench", "diff", *files).stdout.splitlines()[1]
-    assert line.split()[2:4] == told
+    lines = edge("bench", "diff", *files, env={**os.environ, "COLUMNS": "80"}).stdout.splitlines()
+    assert lines[1].split()[1:3] == told
+    assert lines[1].startswith("(1) ")  # its name would be folded to a letter a line
+    assert "(1) case 0" in lines
 
 
 def test_diff_fails_on_a_regression(edge, keep):
