@@ -141,7 +141,7 @@ def _beside(result: CaseResult, request: Request) -> Row:
         )
     if case.name in request.layers:
         request.options.tell(f"{case.name}: layers")
-        found["layers"] = measure_layers(request.layers[case.name])
+        found["layers"] = measure_layers(request.layers[case.name], case.batch)
     return found
 
 

@@ -28,8 +28,15 @@ def measure_starts(command: Sequence[str], times: int = STARTS) -> Start | Unava
         times: how often.
 
     Returns:
-        Or why there is no figure: the process said so and ended.
+        Or why there is no figure: the process said so and ended, or could not be started.
     """
+    try:
+        return _measure_starts(command, times)
+    except OSError as error:
+        return Unavailable(f"no fresh process could be started ({error.strerror})")
+
+
+def _measure_starts(command: Sequence[str], times: int) -> Start | Unavailable:
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "grey.ppm"
         picture.write_bytes(_grey_picture())
