@@ -202,10 +202,12 @@ def _measure(cases: list[Case], request: Request, outputs: _Outputs) -> None:
     from edge.cli.bench_text import print_ratios, print_report
 
     report = run_bench(cases, request)
-    print_report(report, outputs.text)
-    if outputs.compares:
-        print_ratios(report.measured, outputs.text)
-    _keep(to_json(report), outputs.json_file)
+    try:
+        print_report(report, outputs.text)
+        if outputs.compares:
+            print_ratios(report.measured, outputs.text)
+    finally:  # a reader of the text that went away takes nothing else along
+        _keep(to_json(report), outputs.json_file)
     if outputs.folder is not None:
         from edge.bench.page import make_page
 

@@ -85,10 +85,12 @@ def evaluate(
         opened = open_pictures(data, judged.contract, root=pictures, wants_classes=against is None)
         with steps("evaluating", len(opened.names)) as progress:
             found = judge(opened, judged, others[0] if others else None, progress)
-    if json_file is not None:
-        _write_json(found, json_file)
-    if json_file != STDOUT:
-        click.echo(eval_text(found))
+    try:
+        if json_file != STDOUT:
+            click.echo(eval_text(found))
+    finally:  # a reader of the text that went away takes nothing else along
+        if json_file is not None:
+            _write_json(found, json_file)
     if report is not None:  # last, for it reads pictures again, which may have gone meanwhile
         _write_report(found, opened, report)
         click.echo(f"report: {report / 'report.html'}", err=json_file == STDOUT)

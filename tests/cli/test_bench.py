@@ -60,6 +60,15 @@ def test_measurement_is_told_kept_and_shown(edge, model, tmp_path):
     assert (tmp_path / "page" / "latency.png").exists()
 
 
+def test_reader_that_goes_away_leaves_the_file(edge, model, tmp_path):
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    edge("bench", model, "--engine", "null", *QUICK, "--json", "a.json", capture_output=False,
+         stdout=ours, stderr=subprocess.DEVNULL)  # fmt: skip
+    os.close(ours)
+    jsonschema.validate(json.loads((tmp_path / "a.json").read_text()), SCHEMA)
+
+
 def test_engines_may_be_apart_and_one_alone_is_compared_with_nothing(edge, model):
     done = edge("bench", model, "--engine", "null, steam", "--compare", *QUICK)
     assert "steam: no such engine" in done.stdout

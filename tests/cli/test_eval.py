@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 
 import jsonschema
 import pytest
@@ -125,6 +127,15 @@ def test_one_picture_tells_no_interval_of_the_divergence(edge, bench):
     row = json.loads((bench / "a.json").read_text())
     validate(row)
     assert (row["kl_low"], row["kl_high"]) == (None, None)
+
+
+def test_reader_that_goes_away_leaves_the_file(edge, bench):
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    edge("eval", "small.onnx", "--data", "data", "--json", "out.json", capture_output=False,
+         stdout=ours, stderr=subprocess.DEVNULL)  # fmt: skip
+    os.close(ours)
+    validate(json.loads((bench / "out.json").read_text()))
 
 
 def test_report_that_fails_leaves_the_figures(edge, bench):
