@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PAGE = "report.html"
 WIDTH_IN, HEIGHT_IN = 7.2, 3.0
 PNG_DPI = 160
+DARK = "screen and (prefers-color-scheme: dark)"
+"""Paper is light, whatever the screen is."""
 
 Look = Literal["light", "dark"]
 
@@ -73,12 +75,13 @@ class Page:
     """
 
     def __init__(self, title: str, lead: str) -> None:
-        self._title = title
+        self._title = self._section = title
         self._parts = [f"<h1>{escape(title)}</h1>", f"<p class=quiet>{escape(lead)}</p>"]
         self._pictures: dict[str, bytes] = {}
 
     def add_heading(self, text: str) -> None:
         """Begin a section."""
+        self._section = text
         self._parts.append(f"<h2>{escape(text)}</h2>")
 
     def add_text(self, text: str) -> None:
@@ -101,12 +104,13 @@ class Page:
 
     def add_table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Add a table; its first column is text, the others are figures."""
-        head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+        head = "".join(f"<th scope=col>{escape(text)}</th>" for text in heads)
         body = "".join(
             f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows
         )
         self._parts.append(
-            f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f'<div class=scroll tabindex=0 role=region aria-label="{escape(self._section)}">'
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             "</div>"
         )
 
@@ -136,8 +140,8 @@ class Page:
         light, dark = (_draw(draw, look, "svg", height_in) for look in ("light", "dark"))
         self._pictures[f"{name}.png"] = _draw(draw, "light", "png", height_in)
         self._parts.append(
-            f"<figure class=wide><picture>"
-            f'<source media="(prefers-color-scheme: dark)" srcset="{_inline(dark)}">'
+            f"<figure class=wide tabindex=0><picture>"
+            f'<source media="{DARK}" srcset="{_inline(dark)}">'
             f'<img src="{_inline(light)}" alt="{escape(caption)}">'
             f"</picture><figcaption>{escape(caption)}</figcaption></figure>"
         )
@@ -190,6 +194,11 @@ def write_page(title: str, parts: Sequence[str], style: str = "") -> str:
         "<body><main>"
     )
     return "\n".join([head, *parts, "</main></body></html>", ""])
+
+
+def shorten(name: str, most: int) -> str:
+    """Leave out the middle of a name of more letters: most names differ at their ends."""
+    return name if len(name) <= most else f"{name[: most // 3]}…{name[most // 3 + 1 - most :]}"
 
 
 def escape(words: str) -> str:
@@ -251,10 +260,7 @@ def _variables() -> str:
         f" --bar: {one.cycle[0]}; --warning: {one.warning};"
         for one in (COLORS["light"], COLORS["dark"])
     )
-    return (
-        f":root {{ color-scheme: light dark; {light} }}"
-        f" @media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
-    )
+    return f":root {{ color-scheme: light dark; {light} }} @media {DARK} {{ :root {{ {dark} }} }}"
 
 
 STYLE = """
@@ -282,4 +288,13 @@ figure img { display: block; max-width: 100%; height: auto; }
 .wide { overflow-x: auto; }
 .wide img { width: 100%; min-width: 36rem; max-width: 60rem; }
 figcaption { font-size: .85rem; color: var(--quiet); margin-top: .25rem; overflow-wrap: anywhere; }
+@media print {
+  :root, body { font-size: 12px; }
+  h2 { break-after: avoid; }
+  figure, tr, .figures > div { break-inside: avoid; }
+  .scroll, .wide { overflow: visible; }
+  .wide img { min-width: 0; }
+  td:first-child { min-width: 5rem; }
+  th:not(:first-child), td:not(:first-child) { white-space: normal; padding-left: .4rem; }
+}
 """

@@ -9,9 +9,11 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.errors import InputError, MissingExtraError
-from edge.report import COLORS, Page, check_plotting
+from edge.report import COLORS, Page, check_plotting, shorten
 
 TRICKY = '<b>"x" & y</b>'
 
@@ -52,6 +54,31 @@ def test_plot_is_drawn_in_the_colours_of_both_looks():
     page = Page("title", "lead")
     page.add_plot("line", "caption", lambda figure, colors: drawn.append((figure, colors)))
     assert {colors.paper for _, colors in drawn} == {one.paper for one in COLORS.values()}
+
+
+def test_page_is_light_on_paper_whatever_the_screen_is():
+    text = make_page().to_html()
+    dark = re.findall(r"[^{}\"]*prefers-color-scheme: dark", text)
+    assert len(dark) == 2
+    assert all("screen and (" in one for one in dark)
+
+
+def test_what_is_too_wide_is_named_and_reached_by_keyboard():
+    text = make_page().to_html()
+    assert text.count("tabindex=0") == 2
+    assert 'role=region aria-label="&lt;b&gt;&quot;x&quot; &amp; y&lt;/b&gt;"' in text
+
+
+@given(st.text(), st.integers(3, 100))
+def test_name_is_shortened_to_what_is_allowed_and_keeps_its_ends(name, most):
+    short = shorten(name, most)
+    if len(name) <= most:
+        assert short == name
+    else:
+        head, _, tail = short.partition("…") if "…" not in name else (short[:1], "", short[-1:])
+        assert len(short) == most
+        assert name.startswith(head)
+        assert name.endswith(tail)
 
 
 def test_same_figures_give_the_same_page():

@@ -16,6 +16,7 @@ from edge.stats import (
     divergence_nats,
     log_softmax,
     paired_difference,
+    student_t,
     wilson_interval,
 )
 
@@ -123,9 +124,22 @@ def test_running_mean_is_that_of_the_kept_values(values):
         running.add(value)
     found = running.estimate()
     assert found is not None
-    half = 1.959964 * np.std(values, ddof=1) / math.sqrt(len(values))
+    half = student_t(len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
     assert found.value == pytest.approx(np.mean(values), abs=1e-9)
     assert found.high - found.value == pytest.approx(half, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10])
+def test_interval_of_a_mean_holds_it_in_95_of_100_cases_however_few_the_values(count):
+    rng = np.random.default_rng(count)
+    held = 0
+    for _ in range(1000):
+        running = RunningMean()
+        for value in rng.normal(1, 3, count):
+            running.add(value)
+        found = running.estimate()
+        held += found.low <= 1 <= found.high
+    assert 930 <= held <= 970
 
 
 def test_running_mean_of_nothing_and_of_one_value():

@@ -63,7 +63,8 @@ def test_nearest_rank_is_a_value_that_the_share_is_not_above(values, share):
 
 
 @pytest.mark.parametrize(
-    ("freedom", "table"), [(3, 3.182), (4, 2.776), (8, 2.306), (30, 2.042), (10_000, 1.960)]
+    ("freedom", "table"),
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (8, 2.306), (30, 2.042), (10_000, 1.960)],
 )
 def test_student_t_is_that_of_the_tables(freedom, table):
     assert student_t(freedom) == pytest.approx(table, rel=0.005)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from edge.bench.case import CaseResult
 from edge.bench.conditions import watched
 from edge.bench.document import Report
 from edge.bench.doubts import find_doubts
@@ -25,7 +26,7 @@ from edge.telemetry.power import PowerSampler
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edge.bench.case import Case, CaseResult, Opener
+    from edge.bench.case import Case, Opener
     from edge.bench.measure import Measured
     from edge.bench.roofline import Bound
     from edge.board import SysRoot
@@ -38,6 +39,7 @@ FIRST_READING_S = 1.0
 IDLE_S = 2.0
 """How long the machine is measured at rest, at most: 40 samples of a power meter."""
 LOOP_S = 10.0
+INTERRUPTED = {name: Unavailable("interrupted") for name in ("start", "layers")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Request:
 
 
 def bench(cases: Sequence[Case], request: Request) -> Report:
-    """Measure all cases, and what belongs to them.
+    """Measure all cases, and what belongs to them. Ctrl-C leaves what was measured, and a doubt.
 
     Args:
         cases: with different names.
@@ -70,6 +72,7 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
 
     Raises:
         EdgeError: none of the cases can be measured, or an engine failed later on.
+        KeyboardInterrupt: before every case had its turn.
     """
     with PowerSampler(request.root) as power:
         power.wait_for_reading(FIRST_READING_S)
@@ -83,17 +86,21 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
         )
         with watched(request.root, options.read_board) as conditions:
             measured = measure(cases, options)
-        loops = {
-            result.case.name: _run_camera_loop(result, request.open_sources, options)
-            for result in measured.results
-            if request.open_sources is not None
-        }
+        loops: dict[str, Row] = {}
+        if (open_sources := request.open_sources) is not None:
+            measured, loops = _for_each(
+                measured, lambda result: _run_camera_loop(result, open_sources, options)
+            )
+    measured, beside = _for_each(measured, lambda result: _beside(result, request))
     conditions.fixed["gpu"] = _describe_gpu(measured)
-    conditions.idle_mw = at_rest.idle_mw if isinstance(at_rest, PowerReading) else None
+    if isinstance(at_rest, PowerReading):
+        conditions.idle_mw, conditions.power_of = at_rest.idle_mw, at_rest.total
     measured = replace(
         measured,
         cases=tuple(
-            replace(one, **_beside(one, request)) if one in measured.results else one
+            replace(one, **beside.get(one.case.name, INTERRUPTED))
+            if isinstance(one, CaseResult)
+            else one
             for one in measured.cases
         ),
     )
@@ -105,6 +112,20 @@ def bench(cases: Sequence[Case], request: Request) -> Report:
         loop=loops,
         bounds=request.bounds,
     )
+
+
+def _for_each(
+    measured: Measured, give: Callable[[CaseResult], Row]
+) -> tuple[Measured, dict[str, Row]]:
+    """Give something of each case by its name, and whether Ctrl-C ended that with the rest."""
+    found: dict[str, Row] = {}
+    try:
+        if not measured.interrupted:
+            for result in measured.results:
+                found[result.case.name] = give(result)
+    except KeyboardInterrupt:
+        measured = replace(measured, interrupted=True)
+    return measured, found
 
 
 def _beside(result: CaseResult, request: Request) -> Row:
@@ -120,7 +141,7 @@ def _beside(result: CaseResult, request: Request) -> Row:
         )
     if case.name in request.layers:
         request.options.tell(f"{case.name}: layers")
-        found["layers"] = measure_layers(request.layers[case.name])
+        found["layers"] = measure_layers(request.layers[case.name], case.batch)
     return found
 
 

@@ -41,10 +41,12 @@ class Conditions:
         after: the same afterwards.
         load_before: the system's load average of a minute.
         load_after: the same afterwards.
-        others_cores: how many cores other programs kept busy meanwhile; None where it is not told.
-        steal_share: of all cores' time that went to other virtual machines; None likewise.
+        others_cores: how many of the cores that edge may use other programs kept busy meanwhile;
+            None where it is not told.
+        steal_share: of these cores' time that went to other virtual machines; None likewise.
         idle_mw: mean power before an engine was opened, filled in by who measures it; None
             without a meter.
+        power_of: what all power and energy is of, "VDD_IN (module)", filled in likewise.
     """
 
     fixed: Row
@@ -55,6 +57,7 @@ class Conditions:
     others_cores: float | None = None
     steal_share: float | None = None
     idle_mw: float | None = None
+    power_of: str | None = None
 
     def to_row(self) -> Row:
         """Give what is written to JSON."""
@@ -67,6 +70,7 @@ class Conditions:
             "others_cores": _rounded(self.others_cores),
             "steal_share": _rounded(self.steal_share),
             "idle_mw": _rounded(self.idle_mw),
+            "power_of": self.power_of,
         }
 
 
@@ -80,10 +84,10 @@ def watched(root: SysRoot, read_board: ReadBoard) -> Iterator[Conditions]:
     """
     load_before, found = os.getloadavg()[0], read_board()
     conditions = Conditions(_fixed(root), found, found, load_before, load_before)
-    ticks, cpu_s, started_s = _cpu_ticks(root), time.process_time(), time.monotonic()
+    ticks, cpu_s, started_s = _cpu_ticks(root), _cpu_s(), time.monotonic()
     yield conditions
     took_s = time.monotonic() - started_s
-    ours_s = time.process_time() - cpu_s
+    ours_s = _cpu_s() - cpu_s
     conditions.after = read_board()
     conditions.load_after = os.getloadavg()[0]
     later = _cpu_ticks(root)
@@ -120,15 +124,27 @@ def _commit(checkout: Path) -> str | None:
     return done.stdout.strip() or None
 
 
+def _cpu_s() -> float:
+    """Give the processor time of this process and of its children that ended: they build plans."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def _cpu_ticks(root: SysRoot) -> tuple[int, int, int] | None:
-    """Give busy, stolen and all ticks of all cores since the machine was started.
+    """Give busy, stolen and all ticks of the cores that edge may use since the machine started.
+
+    A container may have few of the machine's cores; what the others do is nothing to it.
 
     Source: proc(5), /proc/stat: user nice system idle iowait irq softirq steal.
     """
-    first = (root.read_text("proc/stat") or "").partition("\n")[0].split()
-    if len(first) < 9 or first[0] != "cpu" or not all(word.isdigit() for word in first[1:9]):
+    cores = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    lines = [line.split()[:9] for line in (root.read_text("proc/stat") or "").splitlines()]
+    rows = [words[1:] for words in lines if words and words[0] in cores]
+    if not rows or not all(len(row) == 8 and all(map(str.isdigit, row)) for row in rows):
         return None
-    user, nice, system, idle, iowait, irq, softirq, steal = map(int, first[1:9])
+    user, nice, system, idle, iowait, irq, softirq, steal = (
+        sum(map(int, ticks)) for ticks in zip(*rows, strict=True)
+    )
     busy = user + nice + system + irq + softirq
     return busy, steal, busy + idle + iowait + steal
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 NOT_COMPARED = frozenset({"started_at", "board_before", "board_after", "load_before", "load_after",
-                          "others_cores", "steal_share"})  # fmt: skip
+                          "others_cores", "steal_share", "idle_mw"})  # fmt: skip
 """What differs between any two runs, or has a doubt of its own."""
 MOST_CORES = 1e6
 COMPARED_OF_BOARD = frozenset({"board_before.mode", "board_before.locked"})
@@ -25,7 +25,7 @@ class Difference:
     """A condition that is not the same in both.
 
     Attributes:
-        what: the condition, "versions.openvino".
+        what: the condition, "versions.openvino", or a case and its own, "small: engine".
         before: in the first.
         after: in the second.
     """
@@ -111,8 +111,7 @@ def _compared(kept: Kept, common: list[str]) -> Row:
         if name.split(".")[0] not in NOT_COMPARED or name in COMPARED_OF_BOARD
     }
     for case in common:
-        for what, sha256 in kept.hashes[case].items():
-            found[f"sha256 of {case}.{what}"] = str(sha256)[:12]
+        found |= {f"{case}: {what}": fact for what, fact in kept.facts[case].items()}
     return found
 
 

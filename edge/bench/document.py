@@ -146,13 +146,14 @@ class Kept:
         conditions: as they were written.
         doubts: each as its line.
         rounds: of each case that was measured, by its name.
-        hashes: of each case, by its name.
+        facts: what decides each case beside its name, by that: what ran it, and the hashes of its
+            files.
     """
 
     conditions: Row
     doubts: tuple[str, ...]
     rounds: Mapping[str, tuple[Round, ...]]
-    hashes: Mapping[str, Row]
+    facts: Mapping[str, Row]
 
 
 def read_kept(path: Path) -> Kept:
@@ -176,10 +177,15 @@ def read_kept(path: Path) -> Kept:
             conditions=dict(row["conditions"]),
             doubts=tuple(f"{d['about']}: {d['problem']}. {d['mend']}" for d in row["doubts"]),
             rounds={case["name"]: _read_rounds(case["rounds"]) for case in cases},
-            hashes={case["name"]: dict(case["sha256"]) for case in cases},
+            facts={case["name"]: _read_facts(case) for case in cases},
         )
     except UNREADABLE as error:
         raise broken from error
+
+
+def _read_facts(case: Row) -> Row:
+    ran = {what: case[what] for what in ("engine", "device", "precision", "aim")}
+    return {**ran, **{f"sha256 of {what}": str(one)[:12] for what, one in case["sha256"].items()}}
 
 
 def _head(case: Case) -> Row:

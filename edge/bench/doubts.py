@@ -31,7 +31,7 @@ class Doubt:
     """One thing that speaks against the figures.
 
     Attributes:
-        about: "machine", or the name of a case.
+        about: "machine", "measurement", or the name of a case.
         problem: what is wrong and how much.
         mend: what to do about it.
     """
@@ -48,7 +48,9 @@ class Doubt:
 def find_doubts(measured: Measured, conditions: Conditions, options: Options) -> tuple[Doubt, ...]:
     """Judge a measurement by what is known of it; nothing found is no proof that all is well."""
     rounds = [one for result in measured.results for one in result.rounds]
+    interrupted = Doubt("measurement", "was interrupted before it was over", "Measure again")
     return (
+        *((interrupted,) if measured.interrupted else ()),
         *_of_board(measured, conditions),
         *_of_load(conditions),
         *_of_yardstick(rounds),
@@ -62,10 +64,11 @@ def _of_board(measured: Measured, conditions: Conditions) -> Iterator[Doubt]:
         throttles = after.throttles - before.throttles
         reasons = sorted({word for _, board in measured.board for word in board.throttling})
         if throttles or reasons:
+            often = f" {throttles} time{'s' * (throttles > 1)}" if throttles else ""
             why = f" ({', '.join(reasons)})" if reasons else ""
             yield Doubt(
                 "machine",
-                f"throttled {throttles} times{why}",
+                f"throttled{often}{why}",
                 "Cool it, or give it a stronger supply, then measure again",
             )
         hottest = [max(one.temperatures_c.values(), default=math.nan) for one in (before, after)]
@@ -125,7 +128,7 @@ def _of_case(result: CaseResult, options: Options) -> Iterator[Doubt]:
     elif not result.goal_reached:
         yield Doubt(
             name,
-            f"the median is known to ±{share:.1%}, ±{options.precision_goal:.1%} was wanted",
+            f"the median is known to ±{share:.2%}, ±{options.precision_goal:.2%} was wanted",
             "Give more --seconds, or a quieter machine",
         )
     unstable = sum(not warm_up.stable for warm_up in result.warm_ups)

@@ -61,10 +61,12 @@ class Measured:
     Attributes:
         cases: in the order in which they were given.
         board: seconds since the start, and heat, clocks and mode then.
+        interrupted: whether Ctrl-C ended it, and not the goal or the time.
     """
 
     cases: tuple[CaseResult | Refused, ...]
     board: tuple[tuple[float, BoardReading], ...]
+    interrupted: bool = False
 
     @property
     def results(self) -> tuple[CaseResult, ...]:
@@ -76,7 +78,7 @@ def measure(cases: Sequence[Case], options: Options) -> Measured:
     """Measure all cases in the same stretch of time.
 
     Each engine is opened several times; in each part the cases take turns, a round each, so that
-    whatever else this machine does hurts all alike.
+    whatever else this machine does hurts all alike. Ctrl-C ends it, and leaves what was measured.
 
     Args:
         cases: with different names.
@@ -84,11 +86,18 @@ def measure(cases: Sequence[Case], options: Options) -> Measured:
 
     Raises:
         EdgeError: none of the cases can be measured, or an engine failed later on.
+        KeyboardInterrupt: before every case had its turn.
     """
     run = _Run(cases, options)
+    interrupted = False
     with Yardstick() as yardstick:
-        run.go(yardstick)
-    return run.measured()
+        try:
+            run.go(yardstick)
+        except KeyboardInterrupt:
+            if not run.turns:
+                raise
+            interrupted = True
+    return run.measured(interrupted=interrupted)
 
 
 @dataclass(slots=True, eq=False)
@@ -125,9 +134,18 @@ class _Run:
             self._look_at_board()
             part += 1
 
-    def measured(self) -> Measured:
-        """Give what is known."""
-        return Measured(tuple(self._result(notes) for notes in self._notes), tuple(self._board))
+    @property
+    def turns(self) -> int:
+        """How many rounds each case has."""
+        return min((len(notes.rounds) for notes in self._open), default=0)
+
+    def measured(self, *, interrupted: bool) -> Measured:
+        """Give what is known, of the turns in which every case had its round."""
+        turns = self.turns
+        for notes in self._open:
+            del notes.rounds[turns:]
+        cases = tuple(self._result(notes) for notes in self._notes)
+        return Measured(cases, tuple(self._board), interrupted)
 
     def _result(self, notes: _Notes) -> CaseResult | Refused:
         if notes.info is None:

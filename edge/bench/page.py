@@ -16,19 +16,24 @@ from edge.bench.figures import (
     round_medians,
 )
 from edge.bench.plots import (
+    CaseOverTime,
+    bars_in,
     draw_energy,
     draw_layers,
     draw_over_time,
     draw_spread,
     draw_throughput,
+    has_power,
+    legend_in,
 )
 from edge.bench.rounds import ABOUT_WARM_UP
 from edge.record import Unavailable
-from edge.report import Page
+from edge.report import HEIGHT_IN, Page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.bench.conditions import Conditions
     from edge.bench.document import Report
     from edge.bench.figures import Cost
     from edge.bench.roofline import Bound
@@ -51,7 +56,7 @@ def make_page(report: Report) -> Page:
     page.add_warnings([str(doubt) for doubt in report.doubts])
     page.add_figures(_main_figures(results))
     _add_latency(page, report)
-    _add_cost(page, results, report.conditions.idle_mw)
+    _add_cost(page, results, report.conditions)
     _add_layers(page, results)
     _add_bounds(page, report)
     _add_loop(page, report)
@@ -89,29 +94,35 @@ def _add_latency(page: Page, report: Report) -> None:
         "Histogram of all latencies, and the share that is not above each; both over a"
         " logarithmic axis, so that the longest are seen.",
         draw_spread(spreads),
+        height_in=HEIGHT_IN + legend_in([name for name, _ in spreads]),
     )
-    over_time = [
-        (
-            one.case.name,
-            np.array([r.started_s for r in one.rounds]),
-            round_medians(one.rounds),
-            np.array([float(np.quantile(r.latencies_ns, 0.9)) / NS_A_MS for r in one.rounds]),
-        )
-        for one in results
-    ]
+    _add_over_time(page, report)
+
+
+def _add_over_time(page: Page, report: Report) -> None:
+    cases = [_over_time(one) for one in report.measured.results]
     heat = [(at_s, max(board.temperatures_c.values())) for at_s, board in report.measured.board
             if board.temperatures_c]  # fmt: skip
-    power = [(one.started_s, one.power_mw / 1000) for result in results for one in result.rounds
-             if one.power_mw is not None]  # fmt: skip
-    rows = 1 + bool(heat) + bool(power)
+    rows = 1 + bool(heat) + has_power(cases)
     page.add_plot(
         "over-time",
         "Median of each round (dots) up to its 90th percentile (lines), over the measurement"
+        + (", with its power" if has_power(cases) else "")
         + (", with the hottest zone" if heat else "")
-        + (", with the power" if power else "")
         + ".",
-        draw_over_time(over_time, heat, power),
-        height_in=2.0 + 1.2 * rows,
+        draw_over_time(cases, heat),
+        height_in=2.0 + 1.2 * rows + legend_in([one.name for one in cases]),
+    )
+
+
+def _over_time(result: CaseResult) -> CaseOverTime:
+    rounds = result.rounds
+    return CaseOverTime(
+        name=result.case.name,
+        seconds=np.array([one.started_s for one in rounds]),
+        medians_ms=round_medians(rounds),
+        p90s_ms=np.array([float(np.quantile(one.latencies_ns, 0.9)) for one in rounds]) / NS_A_MS,
+        watts=np.array([one.power_mw for one in rounds], np.float64) / 1000,
     )
 
 
@@ -140,7 +151,8 @@ def _latency_row(case: CaseResult | Refused) -> list[str]:
     ]  # fmt: skip
 
 
-def _add_cost(page: Page, results: Sequence[CaseResult], idle_mw: float | None) -> None:
+def _add_cost(page: Page, results: Sequence[CaseResult], conditions: Conditions) -> None:
+    idle_mw = conditions.idle_mw
     page.add_heading("Throughput and cost")
     heads = ("case", "fps", "CPU ms a frame", "mJ a frame", "mJ above idle", "first label, s",
              "peak memory, MiB")  # fmt: skip
@@ -155,6 +167,7 @@ def _add_cost(page: Page, results: Sequence[CaseResult], idle_mw: float | None) 
             "throughput",
             "Throughput against the median latency; the number beside a point is its batch.",
             draw_throughput(points),
+            height_in=HEIGHT_IN + legend_in([name for name, *_ in points]),
         )
     energy = [
         (one.case.name, spent.energy_mj_per_frame, spent.net_energy_mj_per_frame)
@@ -164,7 +177,10 @@ def _add_cost(page: Page, results: Sequence[CaseResult], idle_mw: float | None) 
     if energy:
         at_rest = "" if idle_mw is None else f" At rest it took {idle_mw / 1000:.2f} W."
         page.add_plot(
-            "energy", f"Energy of the whole board for a picture.{at_rest}", draw_energy(energy)
+            "energy",
+            f"Energy for a picture, of {conditions.power_of}.{at_rest}",
+            draw_energy(energy),
+            height_in=bars_in(len(energy)),
         )
 
 
@@ -203,7 +219,7 @@ def _add_layers(page: Page, results: Sequence[CaseResult]) -> None:
             "layers" if len(timed) == 1 else f"layers-{number + 1}",
             f"{name}: time of its longest layers.",
             draw_layers(bars),
-            height_in=1.0 + 0.17 * len(bars),
+            height_in=bars_in(len(bars)),
         )
 
 
@@ -261,4 +277,11 @@ def _flat(prefix: str, value: object) -> list[list[str]]:
     """Give a row for each leaf of nested tables, without what is not there."""
     if isinstance(value, dict):
         return [row for key, one in value.items() for row in _flat(f"{prefix}.{key}", one)]
-    return [] if value in (None, [], ()) else [[prefix.strip("."), str(value)]]
+    if isinstance(value, list) and all(isinstance(one, dict) for one in value):  # clocks
+        return _flat(
+            prefix,
+            {one["name"]: {key: one[key] for key in one if key != "name"} for one in value},
+        )
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) or None
+    return [] if value is None else [[prefix.strip("."), str(value)]]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from edge.report import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +20,41 @@ if TYPE_CHECKING:
     from edge.report import Colors, Draw
 
     Values = npt.NDArray[np.float64]
-    OverTime = Sequence[tuple[str, Values, Values, Values]]
 
 BINS = 80
-HEAT, POWER = "°C", "W"
 LINES, MARKS = ("-", "--", ":"), ("o", "s", "^")
+LEGEND_ROW_IN, BAR_IN, AROUND_BARS_IN = 0.19, 0.17, 1.0
+HALF_LETTERS, WHOLE_LETTERS, BESIDE_LETTERS = 42, 88, 56
+"""How much of a name fits into half the width of a plot, all of it, and beside its bars."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaseOverTime:
+    """The rounds of a case, one value each.
+
+    Attributes:
+        name: of the case.
+        seconds: since the start of the measurement.
+        medians_ms: latency.
+        p90s_ms: its 90th percentile.
+        watts: mean power; NaN where it was not metered.
+    """
+
+    name: str
+    seconds: Values
+    medians_ms: Values
+    p90s_ms: Values
+    watts: Values
+
+
+def legend_in(names: Sequence[str]) -> float:
+    """Give the height in inches that the names of cases take above a plot."""
+    return LEGEND_ROW_IN * -(-len(names) // _legend_columns(names))
+
+
+def bars_in(count: int) -> float:
+    """Give the height in inches of a plot of so many bars."""
+    return AROUND_BARS_IN + BAR_IN * count
 
 
 def draw_spread(spreads: Sequence[tuple[str, Values]]) -> Draw:
@@ -35,7 +69,11 @@ def draw_spread(spreads: Sequence[tuple[str, Values]]) -> Draw:
             color, line, _ = _look_of(number, colors)
             counts, _ = np.histogram(values, edges)
             histogram.stairs(
-                counts / len(values), edges, label=name, edgecolor=color, linestyle=line
+                counts / len(values),
+                edges,
+                label=shorten(name, WHOLE_LETTERS),
+                edgecolor=color,
+                linestyle=line,
             )
             ordered = np.sort(values)
             upto = np.arange(1, len(ordered) + 1) / len(ordered)
@@ -44,46 +82,55 @@ def draw_spread(spreads: Sequence[tuple[str, Values]]) -> Draw:
         shares.set(xlabel="ms", ylabel="share not above", ylim=(0, 1.02))
         for axes in (histogram, shares):
             _name_milliseconds(axes, low, high)
-        figure.legend(loc="outside upper left", ncols=2)
+        _add_legend(figure, [name for name, _ in spreads])
 
     return draw
 
 
-def draw_over_time(
-    cases: OverTime, heat: Sequence[tuple[float, float]], power: Sequence[tuple[float, float]]
-) -> Draw:
-    """Give the plot of rounds over time: name, seconds, median and 90th percentile in ms.
+def draw_over_time(cases: Sequence[CaseOverTime], heat: Sequence[tuple[float, float]]) -> Draw:
+    """Give the plot of rounds over time, with the power below them where there is a meter.
 
     Args:
-        cases: what is plotted above.
-        heat: seconds and °C of the hottest zone; below it, where there are any.
-        power: seconds and W, likewise.
+        cases: what is plotted.
+        heat: seconds and °C of the hottest zone; below all, where there are any.
     """
-    beside = [(pairs, label) for pairs, label in ((heat, HEAT), (power, POWER)) if pairs]
+    metered = has_power(cases)
+    ratios = [3, *[1] * (metered + bool(heat))]
 
     def draw(figure: Figure, colors: Colors) -> None:
-        ratios = [3, *[1] * len(beside)]
         rows = figure.subplots(
             len(ratios), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios}
         )[:, 0]
-        for number, (name, seconds, medians, p90s) in enumerate(cases):
+        for number, one in enumerate(cases):
             color, _, mark = _look_of(number, colors)
-            rows[0].vlines(seconds, medians, p90s, color=color, alpha=0.4, linewidth=1)
-            rows[0].plot(seconds, medians, mark, markersize=3, color=color, label=name)
+            look = {"marker": mark, "markersize": 3, "color": color, "linestyle": ""}
+            label = shorten(one.name, WHOLE_LETTERS)
+            rows[0].vlines(
+                one.seconds, one.medians_ms, one.p90s_ms, color=color, alpha=0.4, linewidth=1
+            )
+            rows[0].plot(one.seconds, one.medians_ms, label=label, **look)
+            if metered:
+                rows[1].plot(one.seconds, one.watts, **look)
         rows[0].set(yscale="log", ylabel="ms")
-        for axes, (pairs, label) in zip(rows[1:], beside, strict=True):
-            at_s, values = zip(*sorted(pairs), strict=True)
-            axes.plot(at_s, values, color=colors.quiet)
-            axes.ticklabel_format(axis="y", useOffset=False)
-            axes.set_ylabel(label)
-            if label == POWER:
-                axes.set_ylim(0, 1.1 * max(values))
+        if metered:
+            rows[1].set_ylabel("W")
+            most_w = np.nanmax(np.concatenate([one.watts for one in cases]))
+            rows[1].set_ylim(0, max(1.1 * most_w, 0.1))
+        if heat:
+            rows[-1].plot(*zip(*heat, strict=True), color=colors.quiet)
+            rows[-1].ticklabel_format(axis="y", useOffset=False)
+            rows[-1].set_ylabel("°C")
         rows[-1].set_xlabel("s since the start")
-        every = np.concatenate([np.concatenate([one[2], one[3]]) for one in cases])
+        every = np.concatenate([[*one.medians_ms, *one.p90s_ms] for one in cases])
         _name_milliseconds(rows[0], float(every.min()), float(every.max()), along="y")
-        figure.legend(loc="outside upper left", ncols=2)
+        _add_legend(figure, [one.name for one in cases])
 
     return draw
+
+
+def has_power(cases: Sequence[CaseOverTime]) -> bool:
+    """Tell whether the power is known in some round."""
+    return any(np.isfinite(one.watts).any() for one in cases)
 
 
 def draw_throughput(points: Sequence[tuple[str, float, float, int]]) -> Draw:
@@ -93,12 +140,12 @@ def draw_throughput(points: Sequence[tuple[str, float, float, int]]) -> Draw:
         axes = figure.subplots()
         for number, (name, latency_ms, fps, batch) in enumerate(points):
             color, _, mark = _look_of(number, colors)
-            axes.plot([latency_ms], [fps], mark, color=color, label=name)
+            axes.plot([latency_ms], [fps], mark, color=color, label=shorten(name, WHOLE_LETTERS))
             axes.annotate(str(batch), (latency_ms, fps), xytext=(5, 5), textcoords="offset points")
         axes.set(xlabel="median latency, ms", ylabel="pictures a second")
         axes.set_xlim(0, 1.1 * max(latency_ms for _, latency_ms, _, _ in points))
         axes.set_ylim(0, 1.15 * max(fps for _, _, fps, _ in points))
-        figure.legend(loc="outside upper left", ncols=2)
+        _add_legend(figure, [name for name, *_ in points])
 
     return draw
 
@@ -114,7 +161,8 @@ def draw_energy(bars: Sequence[tuple[str, float, float | None]]) -> Draw:
         axes.barh(
             places,
             [mj for _, mj, _ in bars],
-            color=colors.line if above_mj else colors.cycle[0],
+            color=colors.quiet if above_mj else colors.cycle[0],
+            alpha=0.5 if above_mj else 1.0,
             label="idle",
         )
         if above_mj:
@@ -137,12 +185,20 @@ def draw_layers(bars: Sequence[tuple[str, float]]) -> Draw:
 def _axes_of_bars(figure: Figure, names: Sequence[str], label: str) -> Axes:
     """Give axes with a name at each place from 0 on, the first one on top."""
     axes = figure.subplots()
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [shorten(name, BESIDE_LETTERS) for name in names])
     axes.tick_params(axis="y", labelsize=7)
     axes.invert_yaxis()
     axes.set_xlabel(label)
     axes.grid(visible=False, axis="y")
     return axes
+
+
+def _add_legend(figure: Figure, names: Sequence[str]) -> None:
+    figure.legend(loc="outside upper left", ncols=_legend_columns(names))
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    return 1 if max(map(len, names)) > HALF_LETTERS else 2
 
 
 def _look_of(number: int, colors: Colors) -> tuple[str, str, str]:
@@ -151,12 +207,20 @@ def _look_of(number: int, colors: Colors) -> tuple[str, str, str]:
     return colors.cycle[place], LINES[again % len(LINES)], MARKS[again % len(MARKS)]
 
 
-def _name_milliseconds(axes: object, low: float, high: float, along: str = "x") -> None:
+def _name_milliseconds(axes: Axes, low: float, high: float, along: str = "x") -> None:
     """Mark a logarithmic axis with plain numbers: matplotlib names powers of ten alone."""
+    marks = mark_milliseconds(low, high)
+    getattr(axes, f"set_{along}ticks")(marks, [f"{mark:g}" for mark in marks])
+    getattr(axes, f"set_{along}ticks")([], minor=True)
+
+
+def mark_milliseconds(low: float, high: float) -> list[float]:
+    """Give the round numbers between two that mark a logarithmic axis."""
     wanted = [base * 10.0**power for power in range(-4, 6) for base in (1, 2, 5)]
     marks = [mark for mark in wanted if low * 0.95 <= mark <= high * 1.05]
-    if len(marks) < 3:  # all lies close together
-        marks = [float(f"{mark:.2g}") for mark in np.linspace(low, high, 4)]
-    names = [f"{mark:g}" for mark in marks]
-    getattr(axes, f"set_{along}ticks")(marks, names)
-    getattr(axes, f"set_{along}ticks")([], minor=True)
+    if len(marks) >= 3:
+        return marks
+    third = max(high - low, low * 0.001) / 3 * (1 + 1e-9)  # which rounding must not make smaller
+    power = 10.0 ** math.floor(math.log10(third))
+    step = max(base * power for base in (1, 2, 5) if base * power <= third)
+    return [number * step for number in range(math.ceil(low / step), int(high / step) + 2)]

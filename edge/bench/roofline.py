@@ -118,20 +118,22 @@ def _work(node: onnx.NodeProto, shapes: dict[str, list[int | None]]) -> LayerWor
     return LayerWork(node.name or node.output[0], outputs * each, weights, inputs, outputs)
 
 
-def bound(model: Model, limits: Limits) -> Bound:
-    """Give how soon a board could be done with one picture.
+def bound(model: Model, limits: Limits, *, is_int8: bool, batch: int = 1) -> Bound:
+    """Give how soon a board could be done with some pictures at once.
 
     Args:
-        model: int8 or float; one in float is counted in FP16, as TensorRT would run it.
+        model: how it is stored does not matter.
         limits: of the board.
+        is_int8: whether it runs in INT8; else it is counted in FP16, as TensorRT would run it.
+        batch: pictures, which share the reading of the weights.
     """
-    precision: Precision = "int8" if model.is_int8 and limits.int8_tops else "fp16"
+    precision: Precision = "int8" if is_int8 and limits.int8_tops else "fp16"
     tops = limits.int8_tops if precision == "int8" and limits.int8_tops else limits.fp16_tflops
     layers = tuple(
         LayerBound(
             work,
-            arithmetic_ms=work.macs * OPS_A_MAC / (tops * TERA) * MS_A_S,
-            memory_ms=(work.weights + work.inputs + work.outputs) * BYTES[precision]
+            arithmetic_ms=batch * work.macs * OPS_A_MAC / (tops * TERA) * MS_A_S,
+            memory_ms=(work.weights + batch * (work.inputs + work.outputs)) * BYTES[precision]
             / (limits.bandwidth_gb_s * GIGA) * MS_A_S,
         )
         for work in list_work(model)

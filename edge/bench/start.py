@@ -28,8 +28,15 @@ def measure_starts(command: Sequence[str], times: int = STARTS) -> Start | Unava
         times: how often.
 
     Returns:
-        Or why there is no figure: the process said so and ended.
+        Or why there is no figure: the process said so and ended, or could not be started.
     """
+    try:
+        return _measure_starts(command, times)
+    except OSError as error:
+        return Unavailable(f"no fresh process could be started ({error.strerror})")
+
+
+def _measure_starts(command: Sequence[str], times: int) -> Start | Unavailable:
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "grey.ppm"
         picture.write_bytes(_grey_picture())
@@ -48,15 +55,14 @@ def _start(words: Sequence[str]) -> tuple[float, float] | Unavailable:
     """Give seconds to the first line and the peak memory in MiB up to it of one process."""
     with tempfile.TemporaryFile() as talk:
         started_s = time.perf_counter()
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=talk)  # noqa: S603 - ours
-        if process.stdout is None:  # it is a pipe; this tells the type checker
-            return Unavailable("no pipe")
-        with process.stdout as lines:
-            line = lines.readline()
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=talk) as process:  # noqa: S603 - ours
+            if process.stdout is None:  # it is a pipe; this tells the type checker
+                return Unavailable("no pipe")
+            line = process.stdout.readline()
             took_s = time.perf_counter() - started_s
             peak_mib = _peak_mib(process.pid)
-            lines.read()
-        if process.wait() or not line:
+            process.stdout.read()
+        if process.returncode or not line:
             talk.seek(0)
             said = talk.read().decode(errors="replace").strip().splitlines()
             return Unavailable(said[-1] if said else f"ended with {process.returncode}")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from edge.cli.run import DEFAULT_MODEL
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 DEFAULT = "measure"
+TAKEN_BY_PREDICT = ("models", "predicted", "json_file", "root")
 
 
 class BenchGroup(click.Group):
@@ -48,6 +50,14 @@ def parse_numbers(words: str) -> tuple[int, ...]:
     if not all(number.isdecimal() and int(number) > 0 for number in numbers):
         raise click.BadParameter(f"{words!r} is no list of whole numbers, such as 1,2,4.")
     return tuple(dict.fromkeys(map(int, numbers)))
+
+
+def parse_engines(words: str) -> tuple[str, ...]:
+    """Give the names of engines, each once, in the order in which they are given."""
+    names = tuple(dict.fromkeys(word.strip() for word in words.split(",")))
+    if not all(names):
+        raise click.BadParameter(f"{words!r} is no list of engines, such as openvino,onnxruntime.")
+    return names
 
 
 def parse_share(words: str) -> float:
@@ -79,8 +89,8 @@ def bench() -> None:
 
 @bench.command()
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@click.option("--engine", "engines", default="auto", show_default=True, envvar="EDGE_ENGINE",
-              show_envvar=True, metavar="NAME,NAME",
+@click.option("--engine", "engines", type=parse_engines, default="auto", show_default=True,
+              envvar="EDGE_ENGINE", show_envvar=True, metavar="NAME,NAME",
               help="auto, tensorrt, openvino, onnxruntime, null; several take turns.")  # fmt: skip
 @click.option("--batch", "batches", type=parse_numbers, metavar="N,N", default="1",
               show_default=True,
@@ -111,7 +121,7 @@ def bench() -> None:
 )
 def measure(
     models: tuple[str, ...],
-    engines: str,
+    engines: tuple[str, ...],
     batches: tuple[int, ...],
     threads: tuple[int, ...] | None,
     throughput: bool,
@@ -142,18 +152,21 @@ def measure(
     from edge.board import SysRoot
     from edge.cli.bench_cases import Sweep, bounds_here, layer_openers, list_cases
     from edge.files import check_target, check_target_folder
+    from edge.report import check_plotting
 
     models = tuple(dict.fromkeys(models or (DEFAULT_MODEL,)))
     if json_file not in {None, STDOUT}:
         check_target(Path(str(json_file)))
     if predicted is not None:
+        _refuse_beside_predict()
         _predict(models, predicted, json_file)
         return
     if report_folder is not None:
+        check_plotting()
         check_target_folder(report_folder)
     sweep = Sweep(
         models=models,
-        engines=tuple(dict.fromkeys(engines.split(","))),
+        engines=engines,
         batches=batches,
         threads=threads or (None,),
         aim="throughput" if throughput else "latency",
@@ -189,15 +202,19 @@ def _measure(cases: list[Case], request: Request, outputs: _Outputs) -> None:
     from edge.cli.bench_text import print_ratios, print_report
 
     report = run_bench(cases, request)
-    print_report(report, outputs.text)
-    if outputs.compares:
-        print_ratios(report.measured, outputs.text)
-    _keep(to_json(report), outputs.json_file)
+    try:
+        print_report(report, outputs.text)
+        if outputs.compares:
+            print_ratios(report.measured, outputs.text)
+    finally:  # a reader of the text that went away takes nothing else along
+        _keep(to_json(report), outputs.json_file)
     if outputs.folder is not None:
         from edge.bench.page import make_page
 
         page = make_page(report).write(outputs.folder)
         click.echo(f"{page}: the report", file=outputs.text)
+    if report.measured.interrupted:
+        raise KeyboardInterrupt  # all is written; the exit code says what befell it
 
 
 def _keep(text: str, file: str | None) -> None:
@@ -209,6 +226,15 @@ def _keep(text: str, file: str | None) -> None:
         write_atomic(Path(file), text.encode())
 
 
+def _refuse_beside_predict() -> None:
+    """Refuse options that say how to measure, of which a bound would take no notice."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and option.name not in TAKEN_BY_PREDICT:
+            raise click.UsageError(f"--predict measures nothing, so {option.opts[0]} says nothing.")
+
+
 def _predict(models: tuple[str, ...], board: str, json_file: str | None) -> None:
     from edge.bench.document import bounds_to_json
     from edge.bench.limits import find_limits
@@ -218,7 +244,8 @@ def _predict(models: tuple[str, ...], board: str, json_file: str | None) -> None
     from edge.model.zoo import resolve_model
 
     limits = find_limits(board)
-    bounds = {name: bound(load_model(resolve_model(name)), limits) for name in models}
+    networks = {name: load_model(resolve_model(name)) for name in models}
+    bounds = {name: bound(one, limits, is_int8=one.is_int8) for name, one in networks.items()}
     for name, found in bounds.items():
         print_bound(name, found, sys.stderr if json_file == STDOUT else sys.stdout)
     _keep(bounds_to_json(bounds), json_file)

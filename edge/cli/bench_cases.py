@@ -12,7 +12,8 @@ from edge.bench.case import Case
 from edge.cli.asked import PLAN_SUFFIXES, Asked, find_model
 from edge.cli.engine import open_asked
 from edge.engine.base import AUTO, DEFAULT_TUNING, Tuning
-from edge.errors import InputError
+from edge.engine.plan import read_sidecar
+from edge.errors import EdgeError, InputError
 from edge.model.zoo import resolve_model
 
 if TYPE_CHECKING:
@@ -80,8 +81,15 @@ def bounds_here(sweep: Sweep) -> dict[str, Bound]:
         asked = _ask(sweep, model, engine)
         if limits is None or not asked.wants_gpu:
             continue
-        found = bound(find_model(asked), limits)
-        bounds |= {_name(sweep, model, engine, None, batch): found for batch in sweep.batches}
+        try:
+            network = find_model(asked)
+            is_int8 = asked.plan is not None and read_sidecar(asked.plan).precision == "int8"
+        except EdgeError:  # a plan runs without the network that it was built from
+            continue
+        for batch in sweep.batches:
+            bounds[_name(sweep, model, engine, None, batch)] = bound(
+                network, limits, is_int8=is_int8 or network.is_int8, batch=batch
+            )
     return bounds
 
 

@@ -6,6 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 LAYERS_SHOWN = 10
+BESIDE_NAME = 80
+"""Letters of a line of a diff beside the name of its case."""
 
 
 def print_report(report: Report, text: TextIO) -> None:
@@ -46,6 +49,8 @@ def print_report(report: Report, text: TextIO) -> None:
         _say(console, row.get("unavailable") or _loop_line(row), indent="  ")
     conditions = report.conditions
     _say(console, f"stable warm-up: {ABOUT_WARM_UP}.")
+    if conditions.power_of is not None:
+        _say(console, f"mJ: of {conditions.power_of}, for a picture")
     _say(console, _machine_line(conditions.fixed))
     if report.doubts:
         _say(console, "What speaks against these figures:")
@@ -58,6 +63,8 @@ def print_ratios(measured: Measured, text: TextIO) -> None:
     first, *others = measured.results
     console = _console(text)
     console.print()
+    if not others:
+        _say(console, f"nothing is compared: {first.case.name} alone was measured")
     for other in others:
         ratio = ratio_in_turns(first.rounds, other.rounds)
         _say(console, f"{other.case.name} takes {_ratio_words(ratio)} as long as {first.case.name}")
@@ -99,11 +106,7 @@ def print_bound(name: str, bound: Bound, text: TextIO) -> None:
 def print_diff(found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, text: TextIO) -> None:
     """Print the verdict on each case, and what else is not the same."""
     console = _console(text)
-    table = _table("Case", ("before ms", "after ms", "change", "95 % interval", "seen from", "at"))
-    table.add_column("verdict")
-    for name, ratio in found.ratios.items():
-        table.add_row(name, *_diff_figures(name, ratio, kept), ratio.verdict)
-    console.print(table)
+    _print_verdicts(console, found, kept)
     _say(
         console,
         "change: without what the machine's own speed explains. seen from: a change of that size"
@@ -127,6 +130,20 @@ def print_diff(found: Diff, kept: tuple[Kept, Kept], fail_over: float | None, te
             _say(console, f"What speaks against the {side}:")
             for doubt in one_kept.doubts:
                 _say(console, f"- {doubt}", indent="  ")
+
+
+def _print_verdicts(console: Console, found: Diff, kept: tuple[Kept, Kept]) -> None:
+    """Print a line a case, with numbers for names that are too long for it."""
+    table = _table("Case", ("before ms", "after ms", "change", "95 % interval", "seen from", "at"))
+    table.add_column("verdict", no_wrap=True)
+    fits = max(map(len, found.ratios)) <= console.width - BESIDE_NAME
+    for number, (name, ratio) in enumerate(found.ratios.items(), start=1):
+        shown = name if fits else f"({number})"
+        table.add_row(shown, *_diff_figures(name, ratio, kept), ratio.verdict)
+    console.print(table)
+    if not fits:
+        for number, name in enumerate(found.ratios, start=1):
+            _say(console, f"({number}) {name}")
 
 
 def _latency_table(report: Report) -> Table:
@@ -231,7 +248,7 @@ def _ratio_words(ratio: Ratio) -> str:
 
 
 def _diff_figures(name: str, ratio: Ratio, kept: tuple[Kept, Kept]) -> Sequence[str]:
-    before, after = (float(_median(one, name)) for one in kept)
+    before, after = (float(np.median(round_medians(one.rounds[name]))) for one in kept)
     known = math.isfinite(ratio.high)
     return (
         f"{before:.3f}",
@@ -241,11 +258,6 @@ def _diff_figures(name: str, ratio: Ratio, kept: tuple[Kept, Kept]) -> Sequence[
         f"{ratio.detectable:.1%}" if known else "?",
         f"p{100 * ratio.quantile:.0f}",
     )
-
-
-def _median(kept: Kept, name: str) -> float:
-    medians = sorted(round_medians(kept.rounds[name]))
-    return float(medians[len(medians) // 2])
 
 
 def _table(first: str, others: Sequence[str]) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,13 +85,14 @@ def evaluate(
         opened = open_pictures(data, judged.contract, root=pictures, wants_classes=against is None)
         with steps("evaluating", len(opened.names)) as progress:
             found = judge(opened, judged, others[0] if others else None, progress)
-    if report is not None:
+    try:
+        if json_file != STDOUT:
+            click.echo(eval_text(found))
+    finally:  # a reader of the text that went away takes nothing else along
+        if json_file is not None:
+            _write_json(found, json_file)
+    if report is not None:  # last, for it reads pictures again, which may have gone meanwhile
         _write_report(found, opened, report)
-    if json_file is not None:
-        _write_json(found, json_file)
-    if json_file != STDOUT:
-        click.echo(eval_text(found))
-    if report is not None:
         click.echo(f"report: {report / 'report.html'}", err=json_file == STDOUT)
 
 
@@ -158,7 +160,8 @@ def _share_line(name: str, share: Estimate) -> str:
 
 def _divergence_line(comparison: Comparison) -> str:
     kl, pair = comparison.kl, " ‖ ".join(comparison.kl_of)
-    return f"  KL({pair}) {kl.value:.4f} nats a picture, {kl.low:.4f} to {kl.high:.4f}"
+    known = f", {kl.low:.4f} to {kl.high:.4f}" if math.isfinite(kl.high) else ""
+    return f"  KL({pair}) {kl.value:.4f} nats a picture{known}"
 
 
 def _gain_line(name: str, gain: Estimate) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge.image import decode, to_thumbnail
-from edge.report import Page, escape
+from edge.report import Page, escape, shorten
 from edge.stats import wilson_interval
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ FEW_CLASSES = 30
 
 NUMBERED = 12
 """Classes up to which the matrix has its counts written in."""
+
+LETTERS = 28
+"""Of a class's name on the matrix."""
 
 CELLS = 100
 """Most squares a side of the matrix; with more classes, neighbours share one."""
@@ -104,7 +108,8 @@ def _add_comparison(page: Page, name: str, comparison: Comparison) -> None:
     )
     figures = {
         "same answer": _percent(comparison.agreement),
-        "divergence, nats a picture": f"{kl.value:.4f} ({kl.low:.4f} to {kl.high:.4f})",
+        "divergence, nats a picture": f"{kl.value:.4f}"
+        + (f" ({kl.low:.4f} to {kl.high:.4f})" if math.isfinite(kl.high) else ""),
     }
     if comparison.top1 is not None:
         figures["its top-1"] = _percent(comparison.top1)
@@ -146,27 +151,36 @@ def _add_classes(page: Page, accuracy: Accuracy, labels: Sequence[str]) -> None:
         lambda figure, colors: _draw_confusion(figure, colors, matrix, labels),
         height_in=6.4,
     )
-    if rows := _class_rows(accuracy.per_class(), labels):
-        page.add_table(["class", "pictures", "top-1", "95 % interval"], rows)
-    else:
-        page.add_text("No class has more than one picture, so none has an accuracy of its own.")
-    pairs = [pair for pair in accuracy.confused() if pair.count > 1][:SHOWN]
+    _add_class_table(page, accuracy.per_class(), labels)
+    pairs = [pair for pair in accuracy.confused() if pair.count > 1]
     if pairs:
         page.add_heading("Taken for one another")
-        rows = [[f"{labels[one.truth]} as {labels[one.said]}", str(one.count)] for one in pairs]
+        if len(pairs) > SHOWN:
+            page.add_text(f"The {SHOWN} most frequent of {len(pairs)} pairs.")
+        rows = [
+            [f"{labels[one.truth]} as {labels[one.said]}", str(one.count)] for one in pairs[:SHOWN]
+        ]
         page.add_table(["class, as what", "pictures"], rows)
 
 
-def _class_rows(classes: Sequence[ClassAccuracy], labels: Sequence[str]) -> list[list[str]]:
-    """Give the rows of all classes where they are few, else of the least accurate ones."""
+def _add_class_table(page: Page, classes: Sequence[ClassAccuracy], labels: Sequence[str]) -> None:
+    """Show all classes where they are few, else the least accurate ones."""
     shown = list(classes)
-    if len(shown) > FEW_CLASSES:
+    if len(classes) > FEW_CLASSES:
         several = [one for one in classes if one.count > 1]
+        if not several:
+            page.add_text("No class has more than one picture, so none has an accuracy of its own.")
+            return
         shown = sorted(several, key=lambda one: one.top1.high)[:SHOWN]
-    return [
+        page.add_text(
+            f"The {len(shown)} classes whose interval ends lowest, of {len(several)} with more than"
+            " one picture."
+        )
+    rows = [
         [labels[one.index], str(one.count), f"{100 * one.top1.value:.1f} %", _ends(one.top1)]
         for one in shown
     ]
+    page.add_table(["class", "pictures", "top-1", "95 % interval"], rows)
 
 
 def _add_mistakes(
@@ -228,9 +242,10 @@ def _draw_confusion(
     axes.grid(visible=False)
     axes.set(xlabel="said", ylabel="class of the picture")
     if len(matrix) == len(labels) <= FEW_CLASSES:
-        places = range(len(labels))
-        axes.set_xticks(places, labels, rotation=45, ha="right")
-        axes.set_yticks(places, labels)
+        places, names = range(len(labels)), [shorten(label, LETTERS) for label in labels]
+        axes.set_xticks(places, names, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_yticks(places, names)
+        axes.tick_params(labelsize=9 if len(labels) <= NUMBERED else 7)
     else:
         axes.set_xticks([])
         axes.set_yticks([])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -137,6 +139,8 @@ class ComparisonTally:
         if kl is None:
             msg = "no picture was counted"
             raise ValueError(msg)
+        if math.isfinite(kl.low):  # a normal distribution goes on below 0, a divergence does not
+            kl = replace(kl, low=max(kl.low, 0.0))
         labelled = self.accuracy.count
         gain = None
         if labelled:

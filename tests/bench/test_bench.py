@@ -31,6 +31,7 @@ def test_idle_is_measured_before_an_engine_is_opened(small_model, tmp_path):
     row = bench([Case("case", "small", open_it)], request).to_row()
     (case,) = row["cases"]
     assert row["conditions"]["idle_mw"] == REST_MW
+    assert row["conditions"]["power_of"] == "VDD_IN (module)"
     share = case["net_energy_mj_per_frame"] / case["energy_mj_per_frame"]
     assert share == pytest.approx((WORK_MW - REST_MW) / WORK_MW, rel=0.1)
 
@@ -43,5 +44,5 @@ def test_idle_is_not_known_without_a_meter(small_model, tmp_path):
 
     request = Request(make_board(tmp_path, "bare"), Options(seconds=0.1), starts=False)
     row = bench([Case("case", "small", open_it)], request).to_row()
-    assert row["conditions"]["idle_mw"] is None
+    assert row["conditions"]["idle_mw"] is row["conditions"]["power_of"] is None
     assert row["cases"][0]["net_energy_mj_per_frame"] is None

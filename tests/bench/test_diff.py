@@ -8,6 +8,7 @@ from benches import make_rounds
 from edge.bench.diff import Difference, diff
 from edge.bench.document import Kept
 
+FACTS = {"engine": "openvino", "sha256 of model": "ab"}
 CONDITIONS = {
     "cpu": "Cortex",
     "cores": 6,
@@ -17,12 +18,13 @@ CONDITIONS = {
 }
 
 
-def keep(rounds, sha256="ab", **changes):
-    return Kept({**CONDITIONS, **changes}, (), rounds, {name: {"model": sha256} for name in rounds})
+def keep(rounds, facts=FACTS, **changes):
+    return Kept({**CONDITIONS, **changes}, (), rounds, dict.fromkeys(rounds, facts))
 
 
 def test_same_again_is_no_change():
-    found = diff(keep({"a": make_rounds(1)}), keep({"a": make_rounds(2)}, started_at="tomorrow"))
+    before = keep({"a": make_rounds(1)}, idle_mw=4801.2)
+    found = diff(before, keep({"a": make_rounds(2)}, started_at="tomorrow", idle_mw=4799.8))
     assert found.ratios["a"].verdict == "no change"
     assert found.differences == ()
     assert found.regressions(0.05) == ()
@@ -72,13 +74,14 @@ def test_conditions_that_differ_are_listed():
     before = keep({"a": make_rounds(1)})
     after = keep(
         {"a": make_rounds(2)},
-        sha256="cd",
+        facts={"engine": "onnxruntime", "sha256 of model": "cd"},
         versions={"openvino": "2026.2"},
         board_before={"mode": "MAXN (2)", "locked": True, "throttles": 7},
     )
     assert diff(before, after).differences == (
+        Difference("a: engine", "openvino", "onnxruntime"),
+        Difference("a: sha256 of model", "ab", "cd"),
         Difference("board_before.mode", "15W (0)", "MAXN (2)"),
-        Difference("sha256 of a.model", "ab", "cd"),
         Difference("versions.openvino", "2026.1", "2026.2"),
     )
 

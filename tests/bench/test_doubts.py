@@ -41,7 +41,7 @@ def test_state_of_the_machine_is_doubted(tmp_path, conditions, said):
 
 def test_throttling_that_was_only_seen_in_between_is_told(tmp_path):
     board = ((1.0, BoardReading({}, throttling=("GPU too hot",))),)
-    assert "throttled 0 times (GPU too hot)" in doubts_of(tmp_path, board=board)[0]
+    assert "machine: throttled (GPU too hot). Cool it" in doubts_of(tmp_path, board=board)[0]
 
 
 def test_governor_is_told_where_there_is_no_board(tmp_path):

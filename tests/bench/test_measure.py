@@ -71,6 +71,40 @@ def test_it_ends_when_the_time_is_over(small_model):
     assert len(result.rounds) >= 2
 
 
+def interrupting(model, after):
+    """Open engines that are interrupted in the middle of a later round."""
+    calls = itertools.count()
+
+    class Engine(NullEngine):
+        def collect(self):
+            if next(calls) > after:
+                raise KeyboardInterrupt
+            return super().collect()
+
+    @contextmanager
+    def opener():
+        yield Engine(model, delay_ms=1), make_contract()
+
+    return opener
+
+
+def test_interrupted_measurement_leaves_the_turns_that_all_cases_had(small_model):
+    """The first case has one round more, beside which there is none."""
+    cases = [make_case("a", Openings(small_model)),
+             make_case("b", interrupting(small_model, 150))]  # fmt: skip
+    measured = measure(cases, Options(seconds=2.0, precision_goal=1e-9))
+    assert measured.interrupted
+    first, second = measured.results
+    assert len(first.rounds) == len(second.rounds) > 0
+    assert not first.goal_reached
+
+
+def test_interrupted_before_there_is_a_figure_there_is_none(small_model):
+    cases = [make_case("a", Openings(small_model)), make_case("b", interrupting(small_model, 0))]
+    with pytest.raises(KeyboardInterrupt):
+        measure(cases, Options(seconds=0.5))
+
+
 def test_latency_is_that_of_the_engine_and_nothing_is_dropped(small_model):
     opener = Openings(small_model, delay_ms=3)
     (result,) = measure([make_case("a", opener)], Options(seconds=0.3)).results
@@ -86,7 +120,8 @@ def test_latency_is_that_of_the_engine_and_nothing_is_dropped(small_model):
 
 
 def test_interval_of_the_median_is_made_of_rounds(small_model):
-    (result,) = measure([make_case("a", Openings(small_model))], Options(seconds=0.4)).results
+    goal = Options(seconds=3.0, precision_goal=10.0)  # six rounds also on a machine that stalls
+    (result,) = measure([make_case("a", Openings(small_model))], goal).results
     spread, medians = engine_spread(result), round_medians(result.rounds)
     assert spread.p50_low_ms in medians
     assert spread.p50_high_ms in medians

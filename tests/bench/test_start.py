@@ -39,3 +39,9 @@ def test_start_that_fails_says_why(model):
     found = measure_starts(["--model", str(model), "--engine", "steam"])
     assert isinstance(found, Unavailable)
     assert "steam: no such engine" in found.reason
+
+
+def test_start_without_room_for_its_picture_says_why(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))
+    found = measure_starts(["--engine", "null"])
+    assert found == Unavailable("no fresh process could be started (No such file or directory)")

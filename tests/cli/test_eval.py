@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 
 import jsonschema
 import pytest
@@ -51,7 +53,7 @@ def test_eval_says_accuracy_and_agreement_with_their_intervals(edge, bench):
         rf"  its top-1{share}",
         r"  difference +[+-]\d+\.\d\d points, [+-]\d+\.\d to [+-]\d+\.\d: small-int8 less this",
         rf"  same answer{share}",
-        r"  KL\(small ‖ small-int8\) \d\.\d{4} nats a picture, -?\d\.\d{4} to \d\.\d{4}",
+        r"  KL\(small ‖ small-int8\) \d\.\d{4} nats a picture, \d\.\d{4} to \d\.\d{4}",
     ]  # fmt: skip
     assert re.fullmatch("\n".join(wanted) + "\n", done.stdout), done.stdout
     row = json.loads((bench / "out.json").read_text())
@@ -112,6 +114,39 @@ def test_report_is_one_page_with_its_pictures(edge, bench):
     wrong = 10 - round(10 * float(re.search(r"(\d+\.\d\d) %", page)[1]) / 100)
     assert page.count("<figure class=mistake>") == wrong > 0
     assert not re.search(r'(src|href)="(?!data:)', page)  # needs nothing else
+
+
+def test_one_picture_tells_no_interval_of_the_divergence(edge, bench):
+    pytest.importorskip("matplotlib")
+    (bench / "one.csv").write_text("data/elk/3.jpg,elk\n")
+    make_picture(bench / "data" / "elk" / "3.jpg", seed=3)
+    words = ("--data", "one.csv", "--against", "int8.onnx", "--report", "out", "--json", "a.json")
+    done = edge("eval", "small.onnx", *words)
+    assert re.search(r"nats a picture$", done.stdout, re.MULTILINE), done.stdout
+    assert "inf" not in (bench / "out" / "report.html").read_text().partition("<figure")[0]
+    row = json.loads((bench / "a.json").read_text())
+    validate(row)
+    assert (row["kl_low"], row["kl_high"]) == (None, None)
+
+
+def test_reader_that_goes_away_leaves_the_file(edge, bench):
+    theirs, ours = os.pipe()
+    os.close(theirs)
+    edge("eval", "small.onnx", "--data", "data", "--json", "out.json", capture_output=False,
+         stdout=ours, stderr=subprocess.DEVNULL)  # fmt: skip
+    os.close(ours)
+    validate(json.loads((bench / "out.json").read_text()))
+
+
+def test_report_that_fails_leaves_the_figures(edge, bench):
+    pytest.importorskip("matplotlib")
+    (bench / "out" / "report.html").mkdir(parents=True)
+    words = ("eval", "small.onnx", "--data", "data", "--json", "out.json", "--report", "out")
+    done = edge(*words)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("edge: out/report.html: is a folder")
+    assert " pictures" in done.stdout
+    validate(json.loads((bench / "out.json").read_text()))
 
 
 def test_names_are_written_as_text_on_the_page(edge, small_model, tmp_path):

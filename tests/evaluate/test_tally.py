@@ -95,6 +95,12 @@ def test_divergence_runs_from_the_float_model_whichever_is_judged():
     assert compare([(QUARTER, HALF)], ("fp32", "fp32")).kl_of == ("other", "one")
 
 
+def test_interval_of_a_divergence_does_not_go_below_zero():
+    found = compare([(QUARTER, HALF), *[(HALF, HALF)] * 3])
+    assert 0 == found.kl.low < found.kl.value < found.kl.high
+    assert compare([(QUARTER, HALF)]).kl.low == -np.inf  # one picture tells no end
+
+
 def test_agreement_is_of_the_first_guess():
     found = compare([(HALF, QUARTER), (QUARTER, QUARTER), (HALF, HALF)])
     assert found.agreement.value == pytest.approx(2 / 3)
