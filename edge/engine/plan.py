@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.engine.layers import CONVOLUTIONS, Layer
+from edge.engine.layers import Layer
 from edge.errors import ModelError, PlanMismatchError
 from edge.files import read_bytes, sha256_bytes, write_atomic
 from edge.model.batch import Batch, parse_batch
@@ -95,7 +95,7 @@ class Sidecar:
 
     def convolutions(self) -> tuple[Layer, ...]:
         """Give the layers that multiply weights."""
-        return tuple(layer for layer in self.layers if layer.kind in CONVOLUTIONS)
+        return tuple(layer for layer in self.layers if layer.is_convolution)
 
     def to_json(self) -> str:
         """Give the file's text."""

@@ -295,12 +295,17 @@ class Engine:
         return self
 
     def get_engine_information(self, _layout: LayerInformationFormat) -> str:
+        """Tell as TensorRT 8.6 to 10 do: no types of an open batch, and what is no strict JSON."""
+        told = "N/A due to dynamic shapes"
+        if not self.told["profiles"]:
+            told = f"Channel major {self.told['type']} format where channel % 4 == 0"
         layers = [
-            {"Name": name, "LayerType": "CaskConvolution",
-             "Inputs": [{"Format/Datatype": self.told["type"]}]}
-            for name in self.told["convolutions"]
+            {"Name": name, "LayerType": "CaskConvolution" if number else "CaskConvActPool",
+             "Inputs": [{"Format/Datatype": told}], "Weights": {"Type": self.told["type"]},
+             "Metadata": f"[ONNX Layer: {name}]|[ONNX Layer: {name}/relu]"}
+            for number, name in enumerate(self.told["convolutions"])
         ]  # fmt: skip
-        return json.dumps({"Layers": layers})
+        return json.dumps({"Layers": layers}).replace("]|[", "]\x1e[")
 
 
 class Runtime:
