@@ -315,6 +315,21 @@ def test_unfit_cache_is_refused(build, tmp_path, data, line):
     assert not (tmp_path / "m.plan").exists()
 
 
+def test_timing_cache_is_kept_for_the_next_build(build, tmp_path):
+    words = ("squeezenet8", "--precision", "fp16", "--timing-cache", "t.cache")
+    for _ in range(2):
+        assert build(*words).returncode == 0
+        assert (tmp_path / "t.cache").read_bytes() == b"timing"
+
+
+def test_timing_cache_that_could_not_be_written_is_refused_before_the_build(build, tmp_path):
+    done = build("squeezenet8", "--precision", "fp16", "--timing-cache", "absent/t.cache")
+    assert (done.returncode, done.stderr) == (
+        1, "edge: absent/t.cache: no such file or folder. Check the path\n"
+    )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_dla_everything_is_on_the_gpu(build, tmp_path):
     done = build("squeezenet8", "--precision", "fp16")
     assert len(done.stdout.splitlines()) == 1

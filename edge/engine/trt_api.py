@@ -256,9 +256,20 @@ def _configure(trt: Any, config: Any, settings: BuildSettings) -> Any:  # noqa: 
             config.num_compute_capabilities = 1
             config.set_compute_capability(_compute_capability(trt, name), 0)
         return None
-    cache = config.create_timing_cache(settings.timing_cache)
-    config.set_timing_cache(cache, ignore_mismatch=False)
-    return cache
+    return _start_timing_cache(config, settings.timing_cache)
+
+
+def _start_timing_cache(config: Any, known: bytes) -> Any:  # noqa: ANN401 - no types
+    """Attach the cache of an earlier build, or a new one where TensorRT does not take that.
+
+    After an update of JetPack it is another version's: TensorRT then gives no cache for it, or
+    does not attach it. Source: NvInfer.h, `createTimingCache` and `setTimingCache`.
+    """
+    for data in (known, b""):
+        cache = config.create_timing_cache(data)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return cache
+    return None
 
 
 def _make_profile(builder: Any, network: Any, batch: tuple[int, int, int]) -> Any:  # noqa: ANN401

@@ -80,6 +80,13 @@ def test_open_batch_is_calibrated_with_one_picture(small_model):
     assert told["calibration_profile"] == ["pixels", one, one, one]
 
 
+@pytest.mark.parametrize("known", [b"", b"timing", b"of another version", b"of another device"])
+def test_timing_cache_that_tensorrt_does_not_take_starts_anew(network, known):
+    """An update of JetPack leaves one behind: it must neither end each build nor stay for ever."""
+    settings = BuildSettings(target="tensorrt", precision="fp16", timing_cache=known)
+    assert build(network, settings, go_on).timing_cache == b"timing"
+
+
 def test_dla_is_asked_when_flags_and_ranges_are_set(network):
     """The stand-in refuses to answer earlier."""
     given, uploaded = calibration(2)

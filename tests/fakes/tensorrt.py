@@ -110,8 +110,12 @@ class OnnxParser:
 
 
 class TimingCache:
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.fits = data in {b"", b"timing"}
+
     def serialize(self) -> bytes:
-        return b"timing"
+        return b"timing" if self.fits else self.data
 
 
 class Profile:
@@ -133,11 +137,14 @@ class IBuilderConfig:
     def set_flag(self, flag: BuilderFlag) -> None:
         self.flags.append(flag.name)
 
-    def create_timing_cache(self, _data: bytes) -> TimingCache:
-        return TimingCache()
+    def create_timing_cache(self, data: bytes) -> TimingCache | None:
+        return None if data == b"of another version" else TimingCache(data)
 
-    def set_timing_cache(self, _cache: TimingCache, *, ignore_mismatch: bool) -> None:
+    def set_timing_cache(self, cache: TimingCache, *, ignore_mismatch: bool) -> bool:
         assert not ignore_mismatch
+        if not isinstance(cache, TimingCache):
+            raise TypeError("set_timing_cache(): incompatible function arguments")
+        return cache.fits
 
     def add_optimization_profile(self, profile: Profile) -> int:
         self.profiles.append(profile)
