@@ -261,7 +261,7 @@ def _check_precision(
     if not convolutions:
         raise CheckFailedError(
             f"{path}: TensorRT told no layer table, so nobody knows its precision",
-            hint="Report this with the output of edge -vv build",
+            hint="Report it with the model and the version of TensorRT",
         )
     if sidecar.precision != "int8":
         return

@@ -350,12 +350,14 @@ def _inspect(trt: Any, log: Any, plan: bytes) -> tuple[Layer, ...]:  # noqa: ANN
 def _explain(errors: list[str]) -> BuildError:
     """Turn the builder's log into plain words."""
     said = " ".join(errors)
+    no_memory = ("not enough memory", "Close other programs or add swap")
     known = {
         "no tactics": ("no kernel fits into the workspace", "Raise --workspace"),
-        "out of memory": ("not enough memory", "Close other programs or add swap"),
+        "out of memory": no_memory,  # the words of CUDA
+        "outofmemory": no_memory,  # those of TensorRT
         "cudaerror 35": ("the GPU's driver is missing or too old", "Install the driver"),
         "cudaerror 100": ("there is no GPU", "Build on the machine that has it"),
-        "insufficient": ("the GPU's driver is missing or too old", "Install the driver"),
+        "driver version is insufficient": ("the GPU's driver is missing or too old", "Install the driver"),
         "buildcanceled": ("the build was cancelled", "Run it again"),
         "optimization profile": ("its input size is open", "Export it with a fixed batch of 1"),
     }
@@ -363,4 +365,4 @@ def _explain(errors: list[str]) -> BuildError:
         if mark in said.lower():
             return BuildError(f"TensorRT: {wrong}", hint=mend)
     reason = (errors[-1] if errors else "it gives no reason").strip().rstrip(".")[:240]
-    return BuildError(f"TensorRT: the build failed ({reason})", hint="Run it again with -v")
+    return BuildError(f"TensorRT: the build failed ({reason})", hint="Report it with the model")

@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from edge.engine.trt_api import BuildSettings, ask_support, build
+from edge.engine.trt_api import BuildSettings, _explain, ask_support, build
 from edge.engine.trt_hooks import Calibration
 from edge.errors import InputError, UnavailableError
 from edge.model.batch import open_batch
@@ -118,3 +118,20 @@ def test_calibrator_is_refused_where_there_is_none(fake_tensorrt, network):
     assert str(error.value) == (
         "--calibrator: this TensorRT has no calibrator any more. Leave --calibrator away"
     )
+
+
+@pytest.mark.parametrize(
+    ("errors", "line"),
+    [
+        (["Error Code 2: OutOfMemory (Requested size was 2833252352 bytes.)",
+          "Error Code 10: Internal Error (Could not find any implementation for node conv1.)"],
+         "TensorRT: not enough memory. Close other programs or add swap"),
+        (["Device memory is insufficient to use tactic.", "Error Code 1: Cuda Runtime (odd)"],
+         "TensorRT: the build failed (Error Code 1: Cuda Runtime (odd)). Report it with the model"),
+        (["CUDA driver version is insufficient for CUDA runtime version"],
+         "TensorRT: the GPU's driver is missing or too old. Install the driver"),
+        ([], "TensorRT: the build failed (it gives no reason). Report it with the model"),
+    ],
+)  # fmt: skip
+def test_what_the_builder_logs_is_told_in_plain_words(errors, line):
+    assert str(_explain(errors)) == line
