@@ -351,13 +351,14 @@ def _explain(errors: list[str]) -> BuildError:
     """Turn the builder's log into plain words."""
     said = " ".join(errors)
     no_memory = ("not enough memory", "Close other programs or add swap")
+    no_driver = ("the GPU's driver is missing or too old", "Install the driver")
     known = {
         "no tactics": ("no kernel fits into the workspace", "Raise --workspace"),
         "out of memory": no_memory,  # the words of CUDA
         "outofmemory": no_memory,  # those of TensorRT
-        "cudaerror 35": ("the GPU's driver is missing or too old", "Install the driver"),
+        "cudaerror 35": no_driver,
         "cudaerror 100": ("there is no GPU", "Build on the machine that has it"),
-        "driver version is insufficient": ("the GPU's driver is missing or too old", "Install the driver"),
+        "driver version is insufficient": no_driver,
         "buildcanceled": ("the build was cancelled", "Run it again"),
         "optimization profile": ("its input size is open", "Export it with a fixed batch of 1"),
     }
