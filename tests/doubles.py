@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import struct
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -83,3 +87,10 @@ def run_source(source, model, *, engine=None, sinks=None, **options):
             LoopOptions(read_power=lambda: NO_POWER, **options),
         )
     return summary, sinks[0]
+
+
+def die_while_answering() -> None:
+    """Be the work of a child, see `edge.engine.child`, that is killed while it answers."""
+    pipe = sys._getframe(1).f_locals["parent"].fileno()
+    os.write(pipe, struct.pack("!i", 100) + b"half")
+    signal.raise_signal(signal.SIGKILL)

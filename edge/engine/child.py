@@ -41,7 +41,11 @@ def run_in_child(
     theirs.close()
     try:
         while True:
-            kind, said = ours.recv()
+            try:
+                kind, said = ours.recv()
+            except (EOFError, OSError):  # it died before it spoke, or in the middle of a word
+                child.join()
+                raise explain_death(child.exitcode) from None
             if kind == "answer":
                 answer: Answer = said
                 return answer
@@ -49,9 +53,6 @@ def run_in_child(
                 raise said
             if progress is not None:
                 progress(*said)
-    except EOFError:
-        child.join()
-        raise explain_death(child.exitcode) from None
     finally:
         child.terminate()
         child.join()

@@ -7,6 +7,7 @@ import signal
 import sys
 
 import pytest
+from doubles import die_while_answering
 
 from edge.engine.child import explain_death, run_in_child
 from edge.errors import BuildError, InputError
@@ -34,6 +35,7 @@ def test_error_of_ours_crosses_whole(tmp_path):
         (signal.raise_signal, (signal.SIGKILL,), "want of memory"),
         (os._exit, (3,), "without an answer (exit code 3)"),
         (sys.exit, (4,), "without an answer (exit code 4)"),
+        (die_while_answering, (), "want of memory"),
     ],
 )
 def test_death_of_the_child_is_explained(function, arguments, said):
