@@ -77,14 +77,14 @@ def build_plan(
 
     Raises:
         InputError: the model, the calibration and the precision do not fit together, the
-            calibration table is of something else, or the timing cache could not be written.
+            calibration table is of something else, or the plan could not be written.
         UnavailableError: TensorRT, its driver or fast INT8 is missing.
         BuildError: TensorRT gave up or was killed.
         CheckFailedError: INT8 was asked for and a convolution came out in float; names them.
     """
     check_request(model, calibration, options)
-    if options.timing_cache is not None:
-        check_target(options.timing_cache)
+    for file in filter(None, (path, options.timing_cache)):
+        check_target(file)
     recipe = choose_recipe(model, calibration, path, options)
     support, gpu = run_in_child(_ask, options.target)
     precision = _possible_precision(model, options, support)
