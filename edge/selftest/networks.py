@@ -52,7 +52,8 @@ class Variant:
         model: catalogue name.
         precision: of the convolutions.
         tolerance: key of `edge.selftest.reference.TOLERANCES`.
-        is_calibrated: fp32 becomes INT8 here, by our own Q/DQ nodes.
+        is_calibrated: fp32 becomes INT8 here, by our own Q/DQ nodes, in the fast way, for it is not
+            the accuracy that is proven.
         calibrator: fp32 becomes INT8 here, by TensorRT's own calibrator.
         dla_core: the DLA that is to run what it can.
     """
@@ -210,6 +211,7 @@ class Workshop:
             calibrator=variant.calibrator,
             model_source=variant.model,
             require_int8=variant.precision == "int8" and not variant.calibrator,
+            quant=QuantOptions(fast=variant.is_calibrated),
             root=self.root,
         )
         sidecar = build_plan(model, pictures, path, options).sidecar

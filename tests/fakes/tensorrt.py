@@ -12,10 +12,12 @@ from __future__ import annotations
 import base64
 import ctypes
 import enum
+import hashlib
 import json
 import os
 import signal
 from collections import deque
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -31,6 +33,8 @@ MACHINE = {
     **json.loads(os.environ.get("FAKE_TENSORRT", "{}")),
 }
 __version__ = MACHINE["version"]
+ANSWERS: dict[bytes, np.ndarray] = {}
+"""What a network gave for a picture: a self-test shows the same ones thousands of times."""
 ON_DLA = {"Conv", "Relu", "MaxPool", "Concat"}
 
 
@@ -219,16 +223,8 @@ class ExecutionContext:
     profiler: IProfiler | None = None
 
     def __init__(self, engine: Engine) -> None:
-        import onnxruntime
-
-        onnxruntime.set_default_logger_severity(3)
         self.engine, self.addresses, self.frames = engine, {}, 0
         self.shapes = []  # each that was set
-        self.session = onnxruntime.InferenceSession(
-            base64.b64decode(engine.told["onnx"]),
-            providers=["CPUExecutionProvider"],
-            disabled_optimizers=["WeightBiasQuantization"],  # TensorRT leaves biases in float
-        )
         self.driver = ctypes.CDLL("libcuda.so.1")
         self.driver.cuLaunchHostFunc.argtypes = [ctypes.c_void_p, WORK, ctypes.c_void_p]
         self.queued = deque(maxlen=8)
@@ -244,8 +240,8 @@ class ExecutionContext:
         return fits
 
     def get_tensor_shape(self, name: str) -> list[int]:
-        blank = np.zeros(self.shape, np.uint8)
-        return list(self.session.run([name], {self.session.get_inputs()[0].name: blank})[0].shape)
+        del name  # there is one output
+        return list(self.engine.work_out(np.zeros(self.shape, np.uint8)).shape)
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.addresses[name] = address
@@ -257,13 +253,13 @@ class ExecutionContext:
             return False
         self.frames += 1
         (pixels,), (scores,) = self.engine.inputs, self.engine.outputs
+        work_out = self.engine.work_out
         source, target, shape = self.addresses[pixels], self.addresses[scores], self.shape
 
         def work(_data: object) -> None:
             count = int(np.prod(shape))
             given = np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(source))
-            (found,) = self.session.run([scores], {pixels: given.reshape(shape)})
-            found = np.ascontiguousarray(found, np.float32)
+            found = work_out(given.reshape(shape))
             ctypes.memmove(target, found.ctypes.data, found.nbytes)
 
         self.queued.append(WORK(work))
@@ -282,6 +278,26 @@ class Engine:
         self.inputs = {value.name: Tensor(value).shape for value in graph.input}
         self.outputs = {value.name: Tensor(value).shape for value in graph.output}
         self.num_io_tensors = len(self.inputs) + len(self.outputs)
+        self.key = hashlib.sha1(plan).digest()
+
+    @cached_property
+    def session(self) -> object:
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(3)
+        return onnxruntime.InferenceSession(
+            base64.b64decode(self.told["onnx"]),
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["WeightBiasQuantization"],  # TensorRT leaves biases in float
+        )
+
+    def work_out(self, given: np.ndarray) -> np.ndarray:
+        key = self.key + hashlib.sha1(given).digest() + bytes(str(given.shape), "ascii")
+        if key not in ANSWERS:
+            (name,) = self.inputs
+            (found,) = self.session.run(None, {name: given})
+            ANSWERS[key] = np.ascontiguousarray(found, np.float32)
+        return ANSWERS[key]
 
     def get_tensor_name(self, index: int) -> str:
         return [*self.inputs, *self.outputs][index]
