@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -19,6 +20,19 @@ def test_child_gives_its_answer():
 
 def test_child_is_another_process():
     assert run_in_child(os.getpid) != os.getpid()
+
+
+def test_child_is_deaf_to_ctrl_c_from_its_first_moment():
+    """In a process of its own: the first child of all is started otherwise."""
+    program = (
+        "import signal; from edge.engine.child import run_in_child\n"
+        "ask = signal.pthread_sigmask, signal.SIG_BLOCK, ()\n"
+        "print([signal.SIGINT in run_in_child(*ask) for _ in range(2)], ask[0](*ask[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("[True, True] set()\n", "")
 
 
 def test_error_of_ours_crosses_whole(tmp_path):
