@@ -17,7 +17,7 @@ from edge.loop import LoopOptions, run_loop
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from edge.frame import Frame
 
@@ -94,3 +94,10 @@ def die_while_answering() -> None:
     pipe = sys._getframe(1).f_locals["parent"].fileno()
     os.write(pipe, struct.pack("!i", 100) + b"half")
     signal.raise_signal(signal.SIGKILL)
+
+
+def work_for_a_parent(progress: Callable[[str, int, int], bool]) -> None:
+    """Be the work of a child, see `edge.engine.child`, that goes on while somebody listens."""
+    while progress("working", 1, 2):
+        pass
+    sys.stdout.write("nobody listens\n")

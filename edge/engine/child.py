@@ -82,16 +82,23 @@ def _work(
 ) -> None:
     """Be the child; what happens goes to the parent, who also ends it."""
 
-    def tell(what: str, done: int, total: int) -> bool:
-        parent.send(("progress", (what, done, total)))
+    def say(kind: str, said: object) -> bool:
+        """Tell the parent; False, which ends a build, when it is no longer there."""
+        try:
+            parent.send((kind, said))
+        except BrokenPipeError:
+            return False
         return True
+
+    def tell(what: str, done: int, total: int) -> bool:
+        return say("progress", (what, done, total))
 
     try:
         answer = function(*arguments, **({"progress": tell} if tells_progress else {}))
     except EdgeError as error:
-        parent.send(("error", error))
+        say("error", error)
     else:
-        parent.send(("answer", answer))
+        say("answer", answer)
 
 
 def explain_death(exit_code: int | None) -> BuildError:

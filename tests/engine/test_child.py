@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from doubles import die_while_answering
+from samples import ROOT
 
 from edge.engine.child import explain_death, run_in_child
 from edge.errors import BuildError, InputError
@@ -33,6 +34,22 @@ def test_child_is_deaf_to_ctrl_c_from_its_first_moment():
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
     )
     assert (done.stdout, done.stderr) == ("[True, True] set()\n", "")
+
+
+def test_child_ends_quietly_when_its_parent_is_gone():
+    """A build of minutes would go on, and end in a traceback."""
+    program = (
+        "import os, signal; from doubles import work_for_a_parent\n"
+        "from edge.engine.child import run_in_child\n"
+        "run_in_child(work_for_a_parent, progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    paths = (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (-9, "nobody listens\n", "")
 
 
 def test_error_of_ours_crosses_whole(tmp_path):
