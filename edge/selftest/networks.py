@@ -109,7 +109,7 @@ def find_gpu() -> Place:
 
     Raises:
         UnavailableError: one of the two, or pycuda, is not here.
-        BuildError: TensorRT crashed.
+        BuildError: the driver or TensorRT crashed.
     """
     product: Target = (
         "tensorrt-rtx"
@@ -117,7 +117,8 @@ def find_gpu() -> Place:
         else "tensorrt"
     )
     load_tensorrt(product)
-    gpu = describe_gpu()  # before TensorRT's builder, which crashes without a driver
+    # Before TensorRT's builder, which crashes without a driver, and where a driver may crash alone.
+    gpu = run_in_child(describe_gpu)
     return Place(product, run_in_child(ask_support, product), gpu)
 
 
