@@ -12,7 +12,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from edge.engine.layers import CONVOLUTIONS
 from edge.engine.trt_api import BuildSettings, build
 from edge.errors import EdgeError
 
@@ -24,7 +23,7 @@ def judge(network: bytes) -> str:
         built = build(network, settings, lambda *_: True)
     except EdgeError as error:
         return f"no: {str(error).split('. ')[0]}"  # without the advice
-    types = Counter(layer.input_type for layer in built.layers if layer.kind in CONVOLUTIONS)
+    types = Counter(layer.input_type for layer in built.layers if layer.is_convolution)
     return "yes: " + ", ".join(f"{count} {name}" for name, count in types.most_common())
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import struct
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -13,7 +17,7 @@ from edge.loop import LoopOptions, run_loop
 from edge.record import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from edge.frame import Frame
 
@@ -83,3 +87,17 @@ def run_source(source, model, *, engine=None, sinks=None, **options):
             LoopOptions(read_power=lambda: NO_POWER, **options),
         )
     return summary, sinks[0]
+
+
+def die_while_answering() -> None:
+    """Be the work of a child, see `edge.engine.child`, that is killed while it answers."""
+    pipe = sys._getframe(1).f_locals["parent"].fileno()
+    os.write(pipe, struct.pack("!i", 100) + b"half")
+    signal.raise_signal(signal.SIGKILL)
+
+
+def work_for_a_parent(progress: Callable[[str, int, int], bool]) -> None:
+    """Be the work of a child, see `edge.engine.child`, that goes on while somebody listens."""
+    while progress("working", 1, 2):
+        pass
+    sys.stdout.write("nobody listens\n")

@@ -12,13 +12,13 @@ from samples import make_contract, make_sidecar
 
 from edge.board import SysRoot
 from edge.build.options import BuildOptions, options_of
-from edge.build.plan import _check_precision, _scales_path, _warn_of_little_memory
+from edge.build.plan import _check_precision, _scales_path, _warn_of_little_memory, build_plan
 from edge.build.prepare import Job, choose_recipe, prepare
 from edge.engine.layers import Layer
 from edge.engine.plan import read_sidecar
 from edge.engine.trt_api import Support
 from edge.engine.trt_cache import format_cache
-from edge.errors import CheckFailedError
+from edge.errors import CheckFailedError, InputError
 from edge.files import sha256_file
 from edge.model.onnx_file import save_model
 from edge.quant.dataset import open_calibration_set
@@ -313,6 +313,28 @@ def test_unfit_cache_is_refused(build, tmp_path, data, line):
     assert done.stderr.startswith(f"edge: {line}")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "m.plan").exists()
+
+
+def test_timing_cache_is_kept_for_the_next_build(build, tmp_path):
+    words = ("squeezenet8", "--precision", "fp16", "--timing-cache", "t.cache")
+    for _ in range(2):
+        assert build(*words).returncode == 0
+        assert (tmp_path / "t.cache").read_bytes() == b"timing"
+
+
+def test_timing_cache_that_could_not_be_written_is_refused_before_the_build(build, tmp_path):
+    done = build("squeezenet8", "--precision", "fp16", "--timing-cache", "absent/t.cache")
+    assert (done.returncode, done.stderr) == (
+        1, "edge: absent/t.cache: no such file or folder. Check the path\n"
+    )  # fmt: skip
+    assert not list(tmp_path.iterdir())
+
+
+def test_plan_that_could_not_be_written_is_refused_before_the_build(small_model, tmp_path):
+    """Also where edge run builds a plan again; the child that asks TensorRT would fail first."""
+    options = BuildOptions(precision="fp32")
+    with pytest.raises(InputError, match=r"absent/m\.plan: no such file or folder"):
+        build_plan(small_model, None, tmp_path / "absent" / "m.plan", options)
 
 
 def test_without_dla_everything_is_on_the_gpu(build, tmp_path):

@@ -30,7 +30,7 @@ from edge.engine.trt_api import (
 )
 from edge.engine.trt_cache import ALGORITHM, format_cache, parse_cache, require_tensors
 from edge.errors import CheckFailedError, UnavailableError
-from edge.files import read_bytes, sha256_bytes, write_atomic
+from edge.files import check_target, read_bytes, sha256_bytes, write_atomic
 from edge.model.top_k import HALF_EXACT
 from edge.model.weights import float_convolutions
 from edge.quant.calibrator import build_calibrated, build_from_cache
@@ -76,13 +76,15 @@ def build_plan(
         options: what to build.
 
     Raises:
-        InputError: the model, the calibration and the precision do not fit together, or the
-            calibration table is of something else.
+        InputError: the model, the calibration and the precision do not fit together, the
+            calibration table is of something else, or the plan could not be written.
         UnavailableError: TensorRT, its driver or fast INT8 is missing.
         BuildError: TensorRT gave up or was killed.
         CheckFailedError: INT8 was asked for and a convolution came out in float; names them.
     """
     check_request(model, calibration, options)
+    for file in filter(None, (path, options.timing_cache)):
+        check_target(file)
     recipe = choose_recipe(model, calibration, path, options)
     support, gpu = run_in_child(_ask, options.target)
     precision = _possible_precision(model, options, support)
@@ -259,7 +261,7 @@ def _check_precision(
     if not convolutions:
         raise CheckFailedError(
             f"{path}: TensorRT told no layer table, so nobody knows its precision",
-            hint="Report this with the output of edge -vv build",
+            hint="Report it with the model and the version of TensorRT",
         )
     if sidecar.precision != "int8":
         return

@@ -94,13 +94,11 @@ def build(
     from edge.build.plan import build_plan
     from edge.cli.calibration import warn_of_doubts
     from edge.cli.progress import phases
-    from edge.files import check_target
     from edge.model.batch import parse_batch
     from edge.model.onnx_file import load_model
     from edge.model.zoo import resolve_model
     from edge.quant.dataset import open_calibration_set
 
-    check_target(output)
     quant, gate = read_quant_options(
         fast=fast, symmetric=symmetric, keep_float=keep_float, max_drop=max_drop
     )

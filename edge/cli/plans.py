@@ -15,10 +15,10 @@ from edge.cli.asked import find_model
 from edge.cli.progress import phases
 from edge.engine.child import run_in_child
 from edge.engine.cuda import describe_gpu
-from edge.engine.plan import read_sidecar, sidecar_path
+from edge.engine.plan import read_sidecar
 from edge.engine.tensorrt import open_plan
 from edge.engine.trt_api import load_tensorrt
-from edge.errors import PlanMismatchError
+from edge.errors import ModelError, PlanMismatchError
 from edge.quant.dataset import open_calibration_set
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def enter_gpu(stack: ExitStack, asked: Asked) -> tuple[Engine, Contract]:
 
     Raises:
         InputError: there is no such model.
+        ModelError: the sidecar of the given plan cannot be read.
         PlanMismatchError: the plan fits nothing here, and nobody knows how it was built.
         UnavailableError: this machine lacks what the GPU needs.
         BuildError: a plan was needed and could not be built.
@@ -51,9 +52,9 @@ def enter_gpu(stack: ExitStack, asked: Asked) -> tuple[Engine, Contract]:
     if not asked.rebuild and (asked.plan is not None or path.exists()):
         try:
             return stack.enter_context(opened(model_sha256=model_sha256))
-        except PlanMismatchError as error:
-            if not sidecar_path(path).exists():
-                raise
+        except (ModelError, PlanMismatchError) as error:
+            if asked.plan is not None:
+                read_sidecar(asked.plan)  # who else could tell how to build it
             log.warning("%s. Building it again", error.args[0])
     _build(path, asked)
     return stack.enter_context(opened())

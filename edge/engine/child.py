@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, TypeVar
 
 from edge.errors import BuildError, EdgeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
     Progress = Callable[[str, int, int], None]
@@ -37,11 +39,16 @@ def run_in_child(
     child = context.Process(
         target=_work, args=(theirs, function, arguments, progress is not None), daemon=True
     )
-    child.start()
-    theirs.close()
     try:
+        with _ctrl_c_held_back():  # what is held back comes at its end
+            child.start()
+        theirs.close()
         while True:
-            kind, said = ours.recv()
+            try:
+                kind, said = ours.recv()
+            except (EOFError, OSError):  # it died before it spoke, or in the middle of a word
+                child.join()
+                raise explain_death(child.exitcode) from None
             if kind == "answer":
                 answer: Answer = said
                 return answer
@@ -49,13 +56,22 @@ def run_in_child(
                 raise said
             if progress is not None:
                 progress(*said)
-    except EOFError:
-        child.join()
-        raise explain_death(child.exitcode) from None
     finally:
-        child.terminate()
-        child.join()
+        if child.pid is not None:
+            child.terminate()
+            child.join()
         ours.close()
+
+
+@contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Let what is started in here begin deaf to Ctrl-C, which would print its traceback."""
+    resource_tracker.ensure_running()  # starting it sets the mask anew, up to Python 3.12
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(
@@ -64,19 +80,25 @@ def _work(
     arguments: tuple[object, ...],
     tells_progress: bool,  # noqa: FBT001 - multiprocessing passes by position
 ) -> None:
-    """Be the child; what happens goes to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    """Be the child; what happens goes to the parent, who also ends it."""
+
+    def say(kind: str, said: object) -> bool:
+        """Tell the parent; False, which ends a build, when it is no longer there."""
+        try:
+            parent.send((kind, said))
+        except BrokenPipeError:
+            return False
+        return True
 
     def tell(what: str, done: int, total: int) -> bool:
-        parent.send(("progress", (what, done, total)))
-        return True
+        return say("progress", (what, done, total))
 
     try:
         answer = function(*arguments, **({"progress": tell} if tells_progress else {}))
     except EdgeError as error:
-        parent.send(("error", error))
+        say("error", error)
     else:
-        parent.send(("answer", answer))
+        say("answer", answer)
 
 
 def explain_death(exit_code: int | None) -> BuildError:

@@ -10,16 +10,16 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge.engine.layers import CONVOLUTIONS, Layer
+from edge.engine.layers import Layer
 from edge.errors import ModelError, PlanMismatchError
 from edge.files import read_bytes, sha256_bytes, write_atomic
-from edge.model.batch import Batch, parse_batch
 from edge.model.contract import parse_contract
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.engine.trt_api import Precision, Target
+    from edge.model.batch import Batch
     from edge.model.contract import Contract
 
 SIDECAR_VERSION = 1
@@ -91,11 +91,13 @@ class Sidecar:
     @property
     def batch(self) -> Batch:
         """How many pictures at once the plan takes."""
+        from edge.model.batch import Batch, parse_batch  # brings ONNX, which reading does without
+
         return parse_batch(self.flags.batch) if self.flags.batch else Batch(1, 1, 1)
 
     def convolutions(self) -> tuple[Layer, ...]:
         """Give the layers that multiply weights."""
-        return tuple(layer for layer in self.layers if layer.kind in CONVOLUTIONS)
+        return tuple(layer for layer in self.layers if layer.is_convolution)
 
     def to_json(self) -> str:
         """Give the file's text."""

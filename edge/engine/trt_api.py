@@ -256,9 +256,20 @@ def _configure(trt: Any, config: Any, settings: BuildSettings) -> Any:  # noqa: 
             config.num_compute_capabilities = 1
             config.set_compute_capability(_compute_capability(trt, name), 0)
         return None
-    cache = config.create_timing_cache(settings.timing_cache)
-    config.set_timing_cache(cache, ignore_mismatch=False)
-    return cache
+    return _start_timing_cache(config, settings.timing_cache)
+
+
+def _start_timing_cache(config: Any, known: bytes) -> Any:  # noqa: ANN401 - no types
+    """Attach the cache of an earlier build, or a new one where TensorRT does not take that.
+
+    After an update of JetPack it is another version's: TensorRT then gives no cache for it, or
+    does not attach it. Source: NvInfer.h, `createTimingCache` and `setTimingCache`.
+    """
+    for data in (known, b""):
+        cache = config.create_timing_cache(data)
+        if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+            return cache
+    return None
 
 
 def _make_profile(builder: Any, network: Any, batch: tuple[int, int, int]) -> Any:  # noqa: ANN401
@@ -339,12 +350,15 @@ def _inspect(trt: Any, log: Any, plan: bytes) -> tuple[Layer, ...]:  # noqa: ANN
 def _explain(errors: list[str]) -> BuildError:
     """Turn the builder's log into plain words."""
     said = " ".join(errors)
+    no_memory = ("not enough memory", "Close other programs or add swap")
+    no_driver = ("the GPU's driver is missing or too old", "Install the driver")
     known = {
         "no tactics": ("no kernel fits into the workspace", "Raise --workspace"),
-        "out of memory": ("not enough memory", "Close other programs or add swap"),
-        "cudaerror 35": ("the GPU's driver is missing or too old", "Install the driver"),
+        "out of memory": no_memory,  # the words of CUDA
+        "outofmemory": no_memory,  # those of TensorRT
+        "cudaerror 35": no_driver,
         "cudaerror 100": ("there is no GPU", "Build on the machine that has it"),
-        "insufficient": ("the GPU's driver is missing or too old", "Install the driver"),
+        "driver version is insufficient": no_driver,
         "buildcanceled": ("the build was cancelled", "Run it again"),
         "optimization profile": ("its input size is open", "Export it with a fixed batch of 1"),
     }
@@ -352,4 +366,4 @@ def _explain(errors: list[str]) -> BuildError:
         if mark in said.lower():
             return BuildError(f"TensorRT: {wrong}", hint=mend)
     reason = (errors[-1] if errors else "it gives no reason").strip().rstrip(".")[:240]
-    return BuildError(f"TensorRT: the build failed ({reason})", hint="Run it again with -v")
+    return BuildError(f"TensorRT: the build failed ({reason})", hint="Report it with the model")

@@ -51,7 +51,8 @@ def _log_class(trt: Any) -> Any:  # noqa: ANN401 - the base class comes with the
             elif int(severity) == _WARNING:
                 self.warnings.append(text)
             else:
-                self.layer_lines += [line for line in text.splitlines() if "LayerType: " in line]
+                # not splitlines(): a record separator stands between the ONNX nodes of a layer
+                self.layer_lines += [line for line in text.split("\n") if "LayerType: " in line]
 
     return Log
 

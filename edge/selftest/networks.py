@@ -52,7 +52,8 @@ class Variant:
         model: catalogue name.
         precision: of the convolutions.
         tolerance: key of `edge.selftest.reference.TOLERANCES`.
-        is_calibrated: fp32 becomes INT8 here, by our own Q/DQ nodes.
+        is_calibrated: fp32 becomes INT8 here, by our own Q/DQ nodes, in the fast way, for it is not
+            the accuracy that is proven.
         calibrator: fp32 becomes INT8 here, by TensorRT's own calibrator.
         dla_core: the DLA that is to run what it can.
     """
@@ -108,7 +109,7 @@ def find_gpu() -> Place:
 
     Raises:
         UnavailableError: one of the two, or pycuda, is not here.
-        BuildError: TensorRT crashed.
+        BuildError: the driver or TensorRT crashed.
     """
     product: Target = (
         "tensorrt-rtx"
@@ -116,7 +117,8 @@ def find_gpu() -> Place:
         else "tensorrt"
     )
     load_tensorrt(product)
-    gpu = describe_gpu()  # before TensorRT's builder, which crashes without a driver
+    # Before TensorRT's builder, which crashes without a driver, and where a driver may crash alone.
+    gpu = run_in_child(describe_gpu)
     return Place(product, run_in_child(ask_support, product), gpu)
 
 
@@ -210,6 +212,7 @@ class Workshop:
             calibrator=variant.calibrator,
             model_source=variant.model,
             require_int8=variant.precision == "int8" and not variant.calibrator,
+            quant=QuantOptions(fast=variant.is_calibrated),
             root=self.root,
         )
         sidecar = build_plan(model, pictures, path, options).sidecar

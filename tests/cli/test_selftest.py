@@ -76,6 +76,19 @@ def test_tensorrt_that_was_asked_for_and_is_missing_fails_with_its_reason(edge):
     assert max(len(line) for line in table) <= 80
 
 
+def test_driver_that_crashes_is_a_failed_check_and_not_the_end(edge, tmp_path):
+    package = tmp_path / "shadow" / "pycuda"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "driver.py").write_text("import os\nos.abort()\n")
+    paths = (package.parent, ROOT / "tests" / "fakes", os.environ.get("PYTHONPATH", ""))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(path) for path in paths if path)}
+    done = edge("selftest", "--engine", "tensorrt", "--json", "-", env=env)
+    report = json.loads(done.stdout)
+    assert (done.returncode, by_status(report, "failed")) == (3, {"GPU"})
+    assert report["checks"][0]["detail"] == ("TensorRT: crashed (SIGABRT). Check the GPU's driver")
+
+
 def test_board_is_named_and_its_rails_are_read(edge, tmp_path):
     make_board(tmp_path / "root", "agx_orin")
     done = edge("selftest", "--engine", "tensorrt", "--json", "-", "--root", "root")

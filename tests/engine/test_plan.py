@@ -17,6 +17,7 @@ from edge.engine.plan import (
     sidecar_path,
     write_plan,
 )
+from edge.engine.trt_hooks import make_log
 from edge.errors import InputError, ModelError, PlanMismatchError
 
 HERE = Machine(tensorrt="10.3.0", device="Orin Nano 8GB", compute_capability="8.7")
@@ -140,6 +141,64 @@ def test_inspector_gives_the_same_shape_of_layers():
         Layer("conv1 + relu", "CaskConvolution", "Int8", ("conv1", "relu")),
         Layer("odd", "Reformat", "", ()),
     )
+
+
+def test_layer_lines_of_tensorrt_10_are_read_too():
+    """It prints them itself; without this, JetPack 6 would have refused every INT8 build."""
+    convolution = (
+        "Name: conv1 + relu, LayerType: CaskConvolution, Inputs: [ {{ Name: x, Location: Device,"
+        " Dimensions: [1,3,224,224], Format/Datatype: {} }}], Outputs: [ {{ Name: y, Location:"
+        " Device, Dimensions: [1,64,55,55], Format/Datatype: Channel major FP16 format }}],"
+        " ParameterType: Convolution, {}Metadata: [ONNX Layer: conv1]\x1e[ONNX Layer: relu]"
+    )
+    told = {
+        ("Half", ""): "Half",
+        ("Thirty-two wide channel vectorized row major Int8 format", ""): "Int8",
+        ("Row major linear FP32", ""): "Float",
+        ("Channel major FP16 format where channel % 8 == 0", ""): "Half",
+        ("N/A due to dynamic shapes", 'Weights: {"Type": "Int8", "Count": 864}, '): "Int8",
+    }
+    assert parse_layer_lines([convolution.format(*words) for words in told]) == tuple(
+        Layer("conv1 + relu", "CaskConvolution", kind, ("conv1", "relu")) for kind in told.values()
+    )
+
+
+def test_log_keeps_a_layer_with_all_its_nodes(fake_tensorrt):
+    log = make_log(fake_tensorrt)
+    line = "Name: a, LayerType: b, Metadata: [ONNX Layer: c]\x1e[ONNX Layer: d]"
+    told = f"Layers:\n{line}\n"
+    log.log(fake_tensorrt.Severity.VERBOSE, told)
+    assert log.layer_lines == [line]
+
+
+@pytest.mark.parametrize(
+    ("kind", "does"),
+    [
+        ("CaskConvolution", True),
+        ("CaskConvActPool", True),
+        ("FusedConvActConvolution", True),
+        ("CudnnConvolution", True),
+        ("correlation", True),
+        ("gemm", True),
+        ("CaskDeconvolutionV2", False),
+        ("CaskPooling", False),
+        ("Reformat", False),
+        ("kgen", False),
+    ],
+)
+def test_kernels_with_a_convolution_inside_are_told(kind, does):
+    """SqueezeNet's first one is fused with the pool behind it, and counts all the same."""
+    assert Layer("a", kind, "Int8", ()).is_convolution == does
+
+
+def test_inspector_tells_the_type_of_an_open_batch_and_what_is_no_json():
+    """Both as TensorRT 8.6 to 10 print them."""
+    text = (
+        '{"Layers": [{"Name": "conv1", "LayerType": "CaskConvolution", "Inputs": [{"Name": "x",'
+        ' "Format/Datatype": "N/A due to dynamic shapes"}], "Weights": {"Type": "Int8"},'
+        ' "Metadata": "[ONNX Layer: conv1]\x1e[ONNX Layer: relu]"}]}'
+    )
+    assert parse_inspector(text) == (Layer("conv1", "CaskConvolution", "Int8", ("conv1", "relu")),)
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", '{"Layers": []}'])

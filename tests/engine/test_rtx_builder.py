@@ -14,7 +14,6 @@ from samples import make_contract
 
 from edge.build.options import BuildOptions
 from edge.build.plan import build_plan
-from edge.engine.layers import CONVOLUTIONS
 from edge.engine.plan import Machine, read_plan, read_sidecar
 from edge.engine.trt_api import BuildSettings, build
 from edge.engine.trt_hooks import make_profiler
@@ -102,7 +101,7 @@ def test_every_convolution_that_we_quantise_is_int8_with_int8_weights(
     )
     settings = dataclasses.replace(SETTINGS, precision="int8")
     built = build(quantized.model.to_bytes(), settings, lambda *_: True)
-    kernels = [layer for layer in built.layers if layer.kind in CONVOLUTIONS]
+    kernels = [layer for layer in built.layers if layer.is_convolution]
     nodes = [node for node in quantized.model.proto.graph.node if node.op_type == "Conv"]
     assert {layer.input_type for layer in kernels} == {"Int8"}
     assert len(kernels) == quantized.int8_convs == len(nodes)

@@ -8,7 +8,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from edge.engine.trt_api import BuildSettings, ask_support, build
+from edge.engine.trt_api import BuildSettings, _explain, ask_support, build
 from edge.engine.trt_hooks import Calibration
 from edge.errors import InputError, UnavailableError
 from edge.model.batch import open_batch
@@ -80,6 +80,13 @@ def test_open_batch_is_calibrated_with_one_picture(small_model):
     assert told["calibration_profile"] == ["pixels", one, one, one]
 
 
+@pytest.mark.parametrize("known", [b"", b"timing", b"of another version", b"of another device"])
+def test_timing_cache_that_tensorrt_does_not_take_starts_anew(network, known):
+    """An update of JetPack leaves one behind: it must neither end each build nor stay for ever."""
+    settings = BuildSettings(target="tensorrt", precision="fp16", timing_cache=known)
+    assert build(network, settings, go_on).timing_cache == b"timing"
+
+
 def test_dla_is_asked_when_flags_and_ranges_are_set(network):
     """The stand-in refuses to answer earlier."""
     given, uploaded = calibration(2)
@@ -111,3 +118,20 @@ def test_calibrator_is_refused_where_there_is_none(fake_tensorrt, network):
     assert str(error.value) == (
         "--calibrator: this TensorRT has no calibrator any more. Leave --calibrator away"
     )
+
+
+@pytest.mark.parametrize(
+    ("errors", "line"),
+    [
+        (["Error Code 2: OutOfMemory (Requested size was 2833252352 bytes.)",
+          "Error Code 10: Internal Error (Could not find any implementation for node conv1.)"],
+         "TensorRT: not enough memory. Close other programs or add swap"),
+        (["Device memory is insufficient to use tactic.", "Error Code 1: Cuda Runtime (odd)"],
+         "TensorRT: the build failed (Error Code 1: Cuda Runtime (odd)). Report it with the model"),
+        (["CUDA driver version is insufficient for CUDA runtime version"],
+         "TensorRT: the GPU's driver is missing or too old. Install the driver"),
+        ([], "TensorRT: the build failed (it gives no reason). Report it with the model"),
+    ],
+)  # fmt: skip
+def test_what_the_builder_logs_is_told_in_plain_words(errors, line):
+    assert str(_explain(errors)) == line

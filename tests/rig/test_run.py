@@ -185,6 +185,41 @@ def test_plan_of_a_model_is_built_once_and_kept(gpu, clip, tmp_path):
     assert [path.name.split("-")[0] for path in kept] == ["small"]
 
 
+def lose(sidecar) -> None:
+    sidecar.unlink()
+
+
+def age(sidecar) -> None:
+    sidecar.write_text(json.dumps({**json.loads(sidecar.read_text()), "version": 0}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"), [(lose, "has no sidecar, so nobody knows"), (age, "has version 0")]
+)
+def test_kept_plan_is_built_again_when_its_sidecar_is_of_no_use(gpu, clip, plan, spoil, said):
+    """A power cut between the two files, or an update of edge, must not cost the GPU for good."""
+    gpu("run", clip, "--model", "small.onnx")
+    (sidecar,) = (plan.parent / os.environ["EDGE_HOME"] / "cache").glob("*.plan.json")
+    spoil(sidecar)
+    done = gpu("run", clip, "--model", "small.onnx", "--engine", "tensorrt")
+    assert done.returncode == 0
+    first, second = done.stderr.splitlines()
+    assert said in first
+    assert first.endswith("Building it again")
+    assert second == "edge: small.onnx: building its plan for this GPU, once"
+    assert gpu("run", clip, "--model", "small.onnx").stderr == ""
+
+
+def test_plan_whose_sidecar_cannot_be_read_is_told_once(gpu, clip, plan):
+    age(plan.with_name("small.plan.json"))
+    done = gpu("run", clip, "--model", "small.plan")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "edge: small.plan.json: has version 0, this edge reads 1."
+        " Build the plan again with edge build\n"
+    )
+
+
 BROKEN = [
     ({"rig_mode": {"RIG_FAIL": "cuInit:1:100"}}, "cuda: no GPU can be used (cuInit failed"),
     ({"rig_mode": {"RIG_FAIL": "cuMemHostAlloc:1:2"}}, "cuda: the GPU has no memory left"),

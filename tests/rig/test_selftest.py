@@ -8,7 +8,7 @@ import pytest
 
 from edge.selftest.networks import VARIANTS
 
-pytestmark = pytest.mark.rig
+pytestmark = [pytest.mark.rig, pytest.mark.timeout(400)]  # the command alone has 300 s
 
 ANY_NETWORK = {"frames in flight", "another thread", "several engines", "memory", "demo"}
 """Checks that want a network and no particular one."""
