@@ -26,8 +26,12 @@ if TYPE_CHECKING:
     from edge.camera.ffmpeg import Picture
     from edge.camera.url import SourceURL
 
-GUESSED_AT_LEAST = 0.9
-"""Share of the frames that must be there where their number is a guess from the duration."""
+WHOLE_SHARE = 0.9
+"""Of the duration, how far the last packet must reach where frames are not counted: sound may go on
+after the pictures."""
+
+STAMPS_MAY_JUMP = 0x200
+"""Source: FFmpeg's libavformat/avformat.h, AVFMT_TS_DISCONT."""
 
 
 class VideoFileSource:
@@ -51,8 +55,10 @@ class VideoFileSource:
             )
         self._stream = stream
         self._decoder = Decoder(stream)
-        self._announced, self._least = _count_frames(self._container, stream)
+        self._announced = _count_frames(self._container, stream)
+        self._least_ns = 0 if self._announced else _least_reach_ns(self._container)
         self._seen = 0
+        self._reached_ns = 0
         self._is_avi = self._container.format.name == "avi"
         self._is_damaged = False
         self._given = 0
@@ -109,20 +115,26 @@ class VideoFileSource:
         try:
             for packet in self._container.demux(self._stream):
                 if packet.size:
-                    self._seen = self._place_of(packet)
+                    self._note(packet)
                 yield from self._decoder.decode(packet)
         except av.error.FFmpegError:  # of the container, behind which nothing is found any more
             self._is_damaged = True
 
-    def _place_of(self, packet: Packet[VideoStream]) -> int:
+    def _note(self, packet: Packet[VideoStream]) -> None:
         """Count packets; AVI also announces those that its recorder dropped, and numbers them."""
-        return packet.dts + 1 if self._is_avi and packet.dts is not None else self._seen + 1
+        is_numbered = self._is_avi and packet.dts is not None
+        self._seen = (packet.dts or 0) + 1 if is_numbered else self._seen + 1
+        if packet.pts is not None and packet.time_base is not None:
+            end_ns = int((packet.pts + (packet.duration or 0)) * packet.time_base * 1_000_000_000)
+            self._reached_ns = max(self._reached_ns, end_ns)
 
     def _check_whole(self) -> None:
         """Compare packets, not frames: a damaged one is there, and counted."""
-        if self._is_damaged or self._seen < self._least:
+        is_short = self._seen < self._announced or self._reached_ns < self._least_ns
+        if self._is_damaged or is_short:
+            of_all = f" of {self._announced}" if self._announced else ""
             raise CameraLostError(
-                f"{self._name}: ends after {self._given} of {self._announced} frames,"
+                f"{self._name}: ends after {self._given}{of_all} frames,"
                 " it is truncated or damaged",
                 hint="Copy it again",
             )
@@ -153,17 +165,24 @@ def _open_file(path: Path) -> InputContainer:
         ) from error
 
 
-def _count_frames(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
-    """Give how many frames the file announces, and how many must be there for a whole one.
+def _count_frames(container: InputContainer, stream: VideoStream) -> int:
+    """Give how many frames the file announces, 0 where it does not say.
 
     A QuickTime file may hold frames that its edit list hides: a film that was trimmed on a phone.
     FFmpeg's index is without them.
     """
-    if stream.frames:
-        announced = stream.frames
-        if "mov" in container.format.name:
-            announced = min(announced, len(stream.index_entries) or announced)
-        return announced, announced
-    rate = stream.guessed_rate or stream.average_rate
-    guessed = round(container.duration / av.time_base * rate) if container.duration and rate else 0
-    return guessed, int(GUESSED_AT_LEAST * guessed)
+    if "mov" in container.format.name:
+        return min(stream.frames, len(stream.index_entries) or stream.frames)
+    return stream.frames
+
+
+def _least_reach_ns(container: InputContainer) -> int:
+    """Give how far the stamps of a whole file reach at least, 0 where it announces no duration.
+
+    Formats whose stamps may jump announce none: FFmpeg takes it from the last stamp that is there.
+    The rate says nothing, as screens and phones are recorded with one that varies.
+    """
+    if container.duration is None or container.format.flags & STAMPS_MAY_JUMP:
+        return 0
+    least = (container.start_time or 0) + container.duration * WHOLE_SHARE
+    return int(least * 1_000_000_000 / av.time_base)
