@@ -43,7 +43,7 @@ class Capture:
 
     Args:
         source: open; None where `reopen` is to open the first one too. Closed with this.
-        reopen: opens the source again after a loss; None for one that is over then.
+        reopen: opens a live source again after a loss; None for one that is over then.
         name: how the source is told of; that of `source` where it is left away.
         changed: notified when there is a frame or an end; several captures may share it.
         backoff: how long to wait between two tries.
@@ -216,8 +216,12 @@ class Capture:
             source.close()
 
     def _may_pass(self, error: EdgeError) -> bool:
-        """Tell whether to open it again; what worked once is worth any try."""
-        if self._reopen is _nothing or isinstance(error, MissingExtraError):
+        """Tell whether to open it again; what worked once is worth any try.
+
+        A source that is not live would begin once more at its first frame, and never end.
+        """
+        is_file = self._source is not None and not self._source.info.live
+        if self._reopen is _nothing or is_file or isinstance(error, MissingExtraError):
             return False
         return self._next_seq > 0 or isinstance(error, (CameraLostError, UnavailableError))
 

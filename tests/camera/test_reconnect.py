@@ -34,12 +34,12 @@ def opener(*steps):
     return reopen
 
 
-def dying(seqs, error=GONE):
+def dying(seqs, error=GONE, *, live=True):
     def frames():
         yield from map(make_frame, seqs)
         raise error
 
-    return ScriptedSource(frames(), live=True)
+    return ScriptedSource(frames(), live=live)
 
 
 def ending(seqs):
@@ -81,6 +81,15 @@ def test_source_that_worked_is_tried_again_whatever_it_says():
     """A camera that starts again may refuse everything for a while."""
     with Capture(None, reopen=opener(dying([0]), WRONG, ending([0])), backoff=AT_ONCE) as capture:
         assert take_last(capture).seq == 1
+
+
+def test_source_that_is_not_live_is_not_played_once_more_from_its_start():
+    """A pipeline that reads a file, which is damaged in its middle."""
+    steps = opener(dying(range(3), live=False), ending([0]))
+    with Capture(None, reopen=steps, backoff=AT_ONCE) as capture:
+        assert take_last(capture).seq == 2
+        assert capture.look() == ("lost", "camera: gone")
+        assert capture.error is GONE
 
 
 def test_bug_in_a_source_is_not_tried_again():
