@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -170,6 +171,19 @@ def test_signal_ends_a_run_that_writes_rows_with_a_whole_line():
     rows = [json.loads(line) for line in (first + rest).splitlines()]
     assert process.returncode == 0
     assert int(FRAMES.search(said)[1]) == len(rows)
+
+
+@pytest.mark.parametrize(("closed", "rows"), [(">&-", []), ("2>&-", [0])])
+def test_closed_stream_takes_its_text_and_nothing_else(small_onnx, picture_folder, closed, rows):
+    """As under a parent that closed its descriptors: text for people is not put among the data."""
+    words = [picture_folder / "0.png", "--model", small_onnx, "--engine", "null"]
+    output = ["--json", "-"] if rows else []
+    run = shlex.join([sys.executable, "-m", "edge", "run", *map(str, words), *output])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{run} {closed}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == rows
 
 
 def test_panel_is_shown_on_a_terminal_and_cleared_before_the_summary():
