@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
     from edge.camera.ffmpeg import Picture
     from edge.camera.url import SourceURL
 
 WHOLE_SHARE = 0.9
-"""Of the duration, how far the last packet must reach where frames are not counted: sound may go on
-after the pictures."""
+"""How much of the duration must be there where frames are not counted: many formats do not tell how
+long the last packet lasts."""
 
 STAMPS_MAY_JUMP = 0x200
 """Source: FFmpeg's libavformat/avformat.h, AVFMT_TS_DISCONT."""
@@ -113,20 +114,25 @@ class VideoFileSource:
 
     def _decode(self) -> Generator[Picture, None, None]:
         try:
-            for packet in self._container.demux(self._stream):
+            # Of all streams, for sound may go on after the last picture of a whole file.
+            for packet in self._container.demux():
+                self._note_reach(packet)
+                if packet.stream.index != self._stream.index:
+                    continue
                 if packet.size:
-                    self._note(packet)
-                yield from self._decoder.decode(packet)
+                    self._seen = self._place_of(packet)
+                yield from self._decoder.decode(cast("Packet[VideoStream]", packet))
         except av.error.FFmpegError:  # of the container, behind which nothing is found any more
             self._is_damaged = True
 
-    def _note(self, packet: Packet[VideoStream]) -> None:
-        """Count packets; AVI also announces those that its recorder dropped, and numbers them."""
-        is_numbered = self._is_avi and packet.dts is not None
-        self._seen = (packet.dts or 0) + 1 if is_numbered else self._seen + 1
+    def _note_reach(self, packet: Packet[Stream]) -> None:
         if packet.pts is not None and packet.time_base is not None:
             end_ns = int((packet.pts + (packet.duration or 0)) * packet.time_base * 1_000_000_000)
             self._reached_ns = max(self._reached_ns, end_ns)
+
+    def _place_of(self, packet: Packet[Stream]) -> int:
+        """Count packets; AVI also announces those that its recorder dropped, and numbers them."""
+        return packet.dts + 1 if self._is_avi and packet.dts is not None else self._seen + 1
 
     def _check_whole(self) -> None:
         """Compare packets, not frames: a damaged one is there, and counted."""

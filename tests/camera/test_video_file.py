@@ -70,6 +70,23 @@ def test_video_whose_rate_varies_is_whole(tmp_path, suffix):
         assert len(list(iter(source.read, None))) == len(stamps_ms)
 
 
+def test_video_whose_sound_goes_on_is_whole(tmp_path):
+    path = tmp_path / "song.mkv"
+    with av.open(str(path), "w") as container:
+        pictures, sound = container.add_stream("mpeg4", rate=10), container.add_stream("pcm_s16le")
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            frame = av.VideoFrame.from_ndarray(np.zeros((72, 64), np.uint8), format="yuv420p")
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+        silence = np.zeros((1, 2 * sound.rate), np.int16)
+        samples = av.AudioFrame.from_ndarray(silence, format="s16", layout=sound.layout.name)
+        samples.rate = sound.rate
+        container.mux(sound.encode(samples))
+    with open_source(str(path)) as source:
+        assert len(list(iter(source.read, None))) == 5
+
+
 @pytest.mark.parametrize("content", ["cut", b"hello, this is text\n" * 20, b""])
 def test_video_is_refused_when_it_cannot_be_opened(tmp_path, content):
     """A cut mp4 has lost its index, which comes last."""
