@@ -14,11 +14,11 @@ from edge.camera.jpeg_head import read_plain_jpeg
 from edge.errors import InputError
 from edge.files import read_bytes
 from edge.frame import Frame
-from edge.image import PICTURE_SUFFIXES, decode, decode_bytes, find_pictures
+from edge.image import PICTURE_SUFFIXES, decode_bytes, find_pictures, no_picture, to_pixels
 
 if TYPE_CHECKING:
     from edge.camera.url import SourceURL
-    from edge.frame import Data
+    from edge.frame import Data, Pixels
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +41,12 @@ class StillsSource:
 
     def __init__(self, url: SourceURL) -> None:
         root, paths = _find(url.target)
-        self._single: Data | None = None
+        self._single: Pixels | None = None
         self._decode_ns = 0
         if paths is None:
             paths = [root]
             started_ns = time.monotonic_ns()
-            self._single = decode(root)
+            self._single = _decode_whole(root)
             self._decode_ns = time.monotonic_ns() - started_ns
         self._root = root
         self._paths = paths
@@ -76,7 +76,7 @@ class StillsSource:
             return frame
         return None
 
-    def _give_single(self, path: Path, data: Data) -> Frame:
+    def _give_single(self, path: Path, data: Pixels) -> Frame:
         """Give what was decoded at the opening, as if it were now: the time between is not its."""
         self._single = None
         decode_ns = self._decode_ns
@@ -99,6 +99,19 @@ def read_still(path: Path) -> Data:
     coded = read_bytes(path)
     jpeg = read_plain_jpeg(coded)
     return decode_bytes(coded, path) if jpeg is None else jpeg
+
+
+def _decode_whole(path: Path) -> Pixels:
+    """Decode a picture, and refuse a damaged JPEG as a folder does: OpenCV would show what is left.
+
+    Raises:
+        InputError: the file cannot be read, or is damaged, or no picture.
+    """
+    data = read_still(path)
+    try:
+        return to_pixels(data)
+    except InputError as error:
+        raise no_picture(path) from error
 
 
 def _find(target: str) -> tuple[Path, list[Path] | None]:

@@ -203,6 +203,20 @@ def test_single_picture_is_refused_when_it_is_none(tmp_path, file, content, said
         read_all(tmp_path / file)
 
 
+def test_damaged_jpeg_is_refused_alone_as_it_is_in_a_folder(edge, tmp_path):
+    """OpenCV would show what is left of it, and libjpeg would write to stderr itself."""
+    path = write_jpeg(tmp_path / "one.jpg")
+    coded = path.read_bytes()
+    path.write_bytes(coded[: len(coded) // 2] + coded[len(coded) * 2 // 3 :])
+    done = edge("run", path.name, "--engine", "null")
+    assert done.stderr == (
+        "edge: one.jpg: not a picture, or a damaged one. Give a JPEG, PNG, WebP or BMP file\n"
+    )
+    (frame,), _ = read_all(tmp_path)
+    with pytest.raises(InputError):
+        to_pixels(frame.data)
+
+
 def test_single_picture_is_refused_when_it_is_absent(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_all(tmp_path / "absent.jpg")
