@@ -175,9 +175,11 @@ def _explain_login(word: str) -> InputError:
 def _parse_path(word: str) -> SourceURL:
     path = Path(word)
     try:
-        is_folder, exists = path.is_dir(), path.exists()
+        is_folder, is_device, exists = path.is_dir(), path.is_char_device(), path.exists()
     except OSError as error:  # a folder above is closed to this user, or the name is too long
         raise explain_os_error(word, error) from error
+    if is_device:  # a camera by a name that stays, as those in /dev/v4l/by-id
+        return SourceURL("v4l2", word, word)
     is_glob = not exists and _GLOB.search(word) is not None
     if is_folder or is_glob or path.suffix.lower() in PICTURE_SUFFIXES:
         return SourceURL("stills", word, word)

@@ -22,6 +22,7 @@ from edge.errors import InputError
         ("/dev/video0", "v4l2"),
         ("/dev/video77", "v4l2"),
         ("v4l2:///dev/video3", "v4l2"),
+        ("by-id", "v4l2"),
         ("csi://0", "csi"),
         ("rtsp://host/live", "rtsp"),
         ("rtsps://host:322/live", "rtsp"),
@@ -44,6 +45,7 @@ def test_word_means_a_kind_of_source(name, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "demo").mkdir()
+    (tmp_path / "by-id").symlink_to("/dev/null")
     for file in ("clip.mp4", "clip[1].mp4", "no-suffix", "0"):
         (tmp_path / file).touch()
     assert parse_source(name).kind == kind
