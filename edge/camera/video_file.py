@@ -67,6 +67,11 @@ class VideoFileSource:
         self._name = url.name
         # Only a decoded picture tells how large it is when it is turned upright.
         self._first = self._next()
+        if not self._seen:
+            self._container.close()
+            raise InputError(
+                f"{path}: holds no picture", hint="Play it elsewhere, or copy it again"
+            )
         rate = stream.guessed_rate or stream.average_rate
         self.info = SourceInfo(
             name=url.name,

@@ -70,6 +70,17 @@ def test_video_whose_rate_varies_is_whole(tmp_path, suffix):
         assert len(list(iter(source.read, None))) == len(stamps_ms)
 
 
+def test_video_without_a_picture_is_refused(tmp_path):
+    """A recorder that was switched off before the first one."""
+    path = tmp_path / "empty.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    with pytest.raises(InputError, match="holds no picture"), open_source(str(path)):
+        pass
+
+
 def test_video_whose_sound_goes_on_is_whole(tmp_path):
     path = tmp_path / "song.mkv"
     with av.open(str(path), "w") as container:
