@@ -7,10 +7,12 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from board_states import make_whole_board
@@ -105,6 +107,23 @@ def test_energy_of_a_played_board_is_told_a_frame_and_above_idle(tmp_path):
     assert abs(cost["energy"] - true_j) <= cost["error"] + doubt_j + rounding_j
     share_above_idle = 1 - 4.8 / cost["mean"]
     assert cost["net"] == pytest.approx(cost["frame"] * share_above_idle, abs=0.1, rel=0.01)
+
+
+@pytest.mark.skipif(not shutil.which("gst-launch-1.0"), reason="gst-launch-1.0 is not installed")
+def test_no_camera_runs_while_the_idle_power_is_measured(tmp_path):
+    """A pipeline runs from its opening on: what it draws would count as idle."""
+    PlayedBoard(tmp_path / "board", "orin_nano")
+    command = [
+        sys.executable, "-m", "edge", "run", "gst:videotestsrc is-live=true", "--engine", "null",
+        "--idle", "600", "--root", tmp_path / "board",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == "edge: measuring the idle power for 600 s\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert children == ""
+    assert (process.returncode, said.strip()) == (130, "edge: interrupted")
 
 
 def test_power_may_come_from_tegrastats(edge, tmp_path, monkeypatch):
