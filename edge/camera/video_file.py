@@ -190,10 +190,10 @@ def _count_frames(container: InputContainer, stream: VideoStream) -> int:
 def _least_reach_ns(container: InputContainer) -> int:
     """Give how far the stamps of a whole file reach at least, 0 where it announces no duration.
 
-    Formats whose stamps may jump announce none: FFmpeg takes it from the last stamp that is there.
-    The rate says nothing, as screens and phones are recorded with one that varies.
+    From zero, as Matroska counts its duration so, also in a file that begins later. Formats whose
+    stamps may jump announce none: FFmpeg takes it from the last stamp that is there. The rate says
+    nothing, as screens and phones are recorded with one that varies.
     """
     if container.duration is None or container.format.flags & STAMPS_MAY_JUMP:
         return 0
-    least = (container.start_time or 0) + container.duration * WHOLE_SHARE
-    return int(least * 1_000_000_000 / av.time_base)
+    return int(container.duration * WHOLE_SHARE * 1_000_000_000 / av.time_base)

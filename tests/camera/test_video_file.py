@@ -52,9 +52,10 @@ def test_video_gives_what_is_there_and_counts_when_it_is_cut(tmp_path, name, cod
     assert f"ends after {len(numbers)}{of_all} frames" in str(lost.value)
 
 
+@pytest.mark.parametrize("first_ms", [0, 30_000])
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
-def test_video_whose_rate_varies_is_whole(tmp_path, suffix):
-    """A screen recording: many frames while something moves, none while nothing does."""
+def test_video_whose_rate_varies_is_whole(tmp_path, suffix, first_ms):
+    """A screen recording, or a part of one: many frames while something moves, else none."""
     path = tmp_path / f"screen{suffix}"
     stamps_ms = [*range(0, 200, 16), 5000, *range(10_000, 10_200, 16)]
     with av.open(str(path), "w") as container:
@@ -63,7 +64,7 @@ def test_video_whose_rate_varies_is_whole(tmp_path, suffix):
         stream.codec_context.time_base = Fraction(1, 1000)
         for stamp_ms in stamps_ms:
             frame = av.VideoFrame.from_ndarray(np.zeros((72, 64), np.uint8), format="yuv420p")
-            frame.pts, frame.time_base = stamp_ms, Fraction(1, 1000)
+            frame.pts, frame.time_base = first_ms + stamp_ms, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     with open_source(str(path)) as source:
