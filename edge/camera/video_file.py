@@ -160,16 +160,13 @@ class VideoFileSource:
 
 
 def _open_file(path: Path) -> InputContainer:
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise explain_os_error(path, error) from error
     silence_ffmpeg()
     try:
         # Without a protocol, a name such as a:b.mp4 would be one.
         return av.open(f"file:{path}", mode="r", metadata_errors="replace")
     except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise explain_os_error(path, error) from error
         raise InputError(
             f"{path}: not a video, or a truncated one",
             hint="Play it elsewhere, or copy it again",

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from samples import cut, make_video, number_of
 
-from edge.camera.base import open_source
+from edge.camera.base import connect, open_source
+from edge.camera.url import parse_source
 from edge.errors import CameraLostError, InputError
 from edge.image import to_pixels
 
@@ -69,6 +70,14 @@ def test_video_whose_rate_varies_is_whole(tmp_path, suffix, first_ms):
         container.mux(stream.encode(None))
     with open_source(str(path)) as source:
         assert len(list(iter(source.read, None))) == len(stamps_ms)
+
+
+def test_video_that_went_meanwhile_is_told_as_such(tmp_path):
+    path = make_video(tmp_path / "clip.avi")
+    url = parse_source(str(path))
+    path.unlink()
+    with pytest.raises(InputError, match=r"clip\.avi: no such file or folder"):
+        connect(url)
 
 
 def test_video_without_a_picture_is_refused(tmp_path):
