@@ -24,12 +24,12 @@ HINT = "Give demo, a camera (0, csi://0, rtsp://, http://), a video, a picture o
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
 _CAMERA_WITH_OPTIONS = re.compile(rf"{_CAMERA.pattern}(\?\w+=.*)")
 _GLOB = re.compile(r"[*?\[]")
-_LOGIN = re.compile(r"(?<=://)[^/?#]*@")
 _LOGIN_BEHIND_HOST = re.compile(r"(?<=://)[^/?#]*[/?#].*@")
+_LOGIN = re.compile(r"(?i)\A([a-z0-9+.-]+://)[^/?#]*@")
 _USERINFO = re.compile(r"(?<=://)[^/\s@]*(?:@[^/\s@]*)*@")
 _SECRET = re.compile(
-    r"(?i)((?:pass(?:word|wd)?|pwd|user-pw|token|secret|api_?key|auth|sig(?:nature)?)\s*=\s*)"
-    r"""(?:"[^"]*"|'[^']*'|(?:(?!_\w+=)[^&/?#\s"'!])+)"""
+    r"(?i)((?:pass?(?:word|wd)?|pwd?|token|secret|api_?key|auth|sig(?:nature)?)\s*=\s*)"
+    r"""(?:"[^"]*"|'[^']*'|(?:(?!_\w+=)[^&?#\s"'!])+)"""
 )
 
 
@@ -83,8 +83,9 @@ def redact(text: str) -> str:
     """Take user names and passwords out of a text that may hold URLs.
 
     What stands before the `@` of a URL goes, and the value of whatever is called like a password.
+    Where the text begins with the URL, a password may hold spaces.
     """
-    return _SECRET.sub(r"\1***", _USERINFO.sub("", text))
+    return _SECRET.sub(r"\1***", _USERINFO.sub("", _LOGIN.sub(r"\1", text)))
 
 
 def parse_source(word: str) -> SourceURL:
@@ -123,7 +124,7 @@ def _parse_gst(word: str) -> SourceURL:
 
 
 def _parse_url(word: str, scheme: str) -> SourceURL:
-    told = redact(_LOGIN.sub("", word))
+    told = redact(word)
     try:
         parts = urlsplit(word)
         host, _ = parts.hostname, parts.port

@@ -125,6 +125,9 @@ def test_password_of_an_address_is_never_printed(secret, scheme):
     [
         "http://cam/stream?user=a&password=S3cret&channel=1",
         "http://cam/stream?token=S3cret",
+        "http://cam/stream?token=ab/S3cret+/c==",
+        "http://cam/videostream.cgi?loginuse=admin&loginpas=S3cret",
+        "http://cam/stream?usr=admin&pw=S3cret",
         "rtsp://cam:554/user=admin_password=S3cret_channel=1_stream=0.sdp",
         "gst:rtspsrc location=rtsp://admin:S3cret@cam/live ! decodebin",
         "gst:rtspsrc location=rtsp://cam/live user-id=admin user-pw=S3cret ! decodebin",
