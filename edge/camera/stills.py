@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import glob
 import logging
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.camera.base import SourceInfo
 from edge.camera.jpeg_head import read_plain_jpeg
+from edge.camera.url import GLOB
 from edge.errors import InputError
 from edge.files import read_bytes
 from edge.frame import Frame
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from edge.frame import Data, Pixels
 
 log = logging.getLogger(__name__)
-
-_MAGIC = re.compile(r"[*?\[]")
 
 
 class StillsSource:
@@ -131,7 +129,7 @@ def _find(target: str) -> tuple[Path, list[Path] | None]:
                 hint="Put JPEG or PNG files there, or name another folder",
             )
         return root, paths
-    if root.exists() or _MAGIC.search(target) is None:
+    if root.exists() or GLOB.search(target) is None:
         return root, None
     names = glob.glob(target, recursive=True)  # noqa: PTH207 # Path.glob shows hidden files too
     found = (Path(name) for name in names)
@@ -141,6 +139,6 @@ def _find(target: str) -> tuple[Path, list[Path] | None]:
             f"{target}: matches no picture",
             hint='Give a pattern in quotes, for example "photos/*.jpg"',
         )
-    while _MAGIC.search(str(root)):
+    while GLOB.search(str(root)):
         root = root.parent
     return root, paths

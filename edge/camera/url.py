@@ -21,9 +21,11 @@ Kind: TypeAlias = Literal["csi", "demo", "gst", "http", "rtsp", "stills", "v4l2"
 
 HINT = "Give demo, a camera (0, csi://0, rtsp://, http://), a video, a picture or a folder"
 
+GLOB = re.compile(r"[*?\[]")
+"""What makes a pattern of a path."""
+
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
 _CAMERA_WITH_OPTIONS = re.compile(rf"{_CAMERA.pattern}(\?\w+=.*)")
-_GLOB = re.compile(r"[*?\[]")
 _LOGIN_BEHIND_HOST = re.compile(r"(?<=://)[^/?#]*[/?#].*@")
 _LOGIN = re.compile(r"(?i)\A([a-z0-9+.-]+://)[^/?#]*@")
 _USERINFO = re.compile(r"(?<=://)[^/\s@]*(?:@[^/\s@]*)*@")
@@ -181,7 +183,7 @@ def _parse_path(word: str) -> SourceURL:
         raise explain_os_error(word, error) from error
     if is_device:  # a camera by a name that stays, as those in /dev/v4l/by-id
         return SourceURL("v4l2", word, word)
-    is_glob = not exists and _GLOB.search(word) is not None
+    is_glob = not exists and GLOB.search(word) is not None
     if is_folder or is_glob or path.suffix.lower() in PICTURE_SUFFIXES:
         return SourceURL("stills", word, word)
     if not exists:
