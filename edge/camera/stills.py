@@ -62,7 +62,7 @@ class StillsSource:
                 return self._give_single(path, self._single)
             started_ns = time.monotonic_ns()
             try:
-                data = read_still(path)
+                data = _read_listed(path)
             except InputError as error:
                 log.info("%s", error)
                 self.unreadable += 1
@@ -97,6 +97,13 @@ def read_still(path: Path) -> Data:
     coded = read_bytes(path)
     jpeg = read_plain_jpeg(coded)
     return decode_bytes(coded, path) if jpeg is None else jpeg
+
+
+def _read_listed(path: Path) -> Data:
+    """Give one of several pictures; a named pipe, to which nobody may ever write, is none."""
+    if path.is_fifo():
+        raise no_picture(path)
+    return read_still(path)
 
 
 def _decode_whole(path: Path) -> Pixels:

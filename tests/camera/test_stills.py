@@ -8,6 +8,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from doubles import DEADLINE_S
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -54,6 +55,12 @@ def test_folder_skips_and_counts_what_does_not_decode(picture_folder):
     frames, unreadable = read_all(picture_folder)
     assert [frame.seq for frame in frames] == list(range(7))
     assert unreadable == 4
+
+
+def test_folder_does_not_wait_for_a_named_pipe(edge, picture_folder):
+    os.mkfifo(picture_folder / "0.jpg")
+    done = edge("run", picture_folder, "--engine", "null", timeout=DEADLINE_S)
+    assert " 0 dropped, 1 unreadable in" in done.stdout, done.stderr
 
 
 def test_folder_leaves_a_damaged_jpeg_to_whoever_decodes_it(tmp_path):
