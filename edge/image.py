@@ -78,10 +78,15 @@ def decode_bytes(coded: bytes, path: Path) -> Pixels:
     except cv2.error:  # a header that promises more pixels than OpenCV will hold
         pixels = None
     if pixels is None:
-        raise InputError(
-            f"{path}: not a picture, or a damaged one", hint="Give a JPEG, PNG, WebP or BMP file"
-        )
+        raise no_picture(path)
     return pixels
+
+
+def no_picture(path: Path) -> InputError:
+    """Make the error of a file that cannot be decoded."""
+    return InputError(
+        f"{path}: not a picture, or a damaged one", hint="Give a JPEG, PNG, WebP or BMP file"
+    )
 
 
 def _is_cut_png(coded: bytes) -> bool:

@@ -30,7 +30,8 @@ LEAVE_S = 1.5
 
 STALL_S = 1.0
 STALL_INTERVALS = 5
-"""A source is stalled after the longer of both without a frame."""
+"""A source is stalled after the longer of both without a frame. An interval is the stated one, or
+the last one if that was longer: many slow cameras state none."""
 
 OVER = frozenset({"ended", "lost"})
 
@@ -43,7 +44,7 @@ class Capture:
 
     Args:
         source: open; None where `reopen` is to open the first one too. Closed with this.
-        reopen: opens the source again after a loss; None for one that is over then.
+        reopen: opens a live source again after a loss; None for one that is over then.
         name: how the source is told of; that of `source` where it is left away.
         changed: notified when there is a frame or an end; several captures may share it.
         backoff: how long to wait between two tries.
@@ -74,6 +75,7 @@ class Capture:
         self._previous: Frame | None = None
         self._next_seq = 0
         self._came_ns = time.monotonic_ns()
+        self._interval_s = 0.0
         self._thread = threading.Thread(target=self._work, name="capture", daemon=True)
 
     def __enter__(self) -> Self:
@@ -216,8 +218,12 @@ class Capture:
             source.close()
 
     def _may_pass(self, error: EdgeError) -> bool:
-        """Tell whether to open it again; what worked once is worth any try."""
-        if self._reopen is _nothing or isinstance(error, MissingExtraError):
+        """Tell whether to open it again; what worked once is worth any try.
+
+        A source that is not live would begin once more at its first frame, and never end.
+        """
+        is_file = self._source is not None and not self._source.info.live
+        if self._reopen is _nothing or is_file or isinstance(error, MissingExtraError):
             return False
         return self._next_seq > 0 or isinstance(error, (CameraLostError, UnavailableError))
 
@@ -267,14 +273,15 @@ class Capture:
 
     def _note_arrival(self) -> None:
         now_ns = time.monotonic_ns()
+        silent_s = (now_ns - self._came_ns) / 1e9
+        is_first = self._state not in {"live", "stalled"}
         if self._state == "reconnecting":
             self._count(reconnects=1)
             log.info("%s: is back", self.name)
         elif self._state == "live" and self.live:
-            was_silent = (now_ns - self._came_ns) / 1e9 > self._stall_s()
-            self._count(stalls=int(was_silent))
+            self._count(stalls=int(silent_s > self._stall_s()))
         self._state, self._problem, self._error = "live", "", None
-        self._came_ns = now_ns
+        self._came_ns, self._interval_s = now_ns, 0.0 if is_first else silent_s
 
     def _note_order(self, frame: Frame) -> None:
         """Compare a live frame with the one before; what is odd is counted, not left out."""
@@ -289,7 +296,7 @@ class Capture:
 
     def _stall_s(self) -> float:
         fps = self._source.info.fps if self._source else None
-        return max(STALL_S, STALL_INTERVALS / fps) if fps else STALL_S
+        return max(STALL_S, STALL_INTERVALS * max(1 / fps if fps else 0.0, self._interval_s))
 
     def _count(self, **more: int) -> None:
         for name, count in more.items():

@@ -21,6 +21,7 @@ from edge.image import decode
 
 if TYPE_CHECKING:
     from edge.camera.url import SourceURL
+    from edge.frame import Pixels
 
 MANIFEST = "calib/demo.toml"
 WIDTH_PX, HEIGHT_PX, FPS = 640, 480, 30
@@ -113,9 +114,7 @@ class DemoSource:
         self._seq += 1
         return frame
 
-    def _view(
-        self, number: int, progress: float
-    ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def _view(self, number: int, progress: float) -> Pixels:
         """Render one view; `progress` goes from 0 to 1 over a photograph's turn."""
         photo = self._photographs[number]
         angle = 2 * math.pi * progress
@@ -126,7 +125,7 @@ class DemoSource:
         to_photo = np.array(
             [[scale, 0, x - scale * WIDTH_PX / 2], [0, scale, y - scale * HEIGHT_PX / 2]]
         )
-        view: np.ndarray[tuple[int, ...], np.dtype[np.uint8]] = cv2.warpAffine(
+        view: Pixels = cv2.warpAffine(
             self._pictures[number],
             to_photo,
             (WIDTH_PX, HEIGHT_PX),

@@ -33,7 +33,8 @@ def authorize(challenges: Sequence[str], login: Login, path: str, cnonce: str) -
     """Give the Authorization header of a GET, by the best way that the server offers.
 
     Args:
-        challenges: the WWW-Authenticate headers, one way each.
+        challenges: the WWW-Authenticate headers, one way each; a letter is a byte (Latin-1), as
+            `http.client` gives and takes them.
         login: who asks.
         path: with its query, as the request line has it.
         cnonce: a random word, a new one each time.
@@ -69,20 +70,25 @@ def _read_fields(text: str) -> dict[str, str]:
 def _digest(fields: Mapping[str, str], login: Login, path: str, cnonce: str) -> str:
     """Give the answer to one challenge.
 
+    What the server said is given back and hashed byte by byte, whatever its encoding; the user and
+    the password are UTF-8.
+
     Source: RFC 7616, section 3.4; without qop RFC 2069, section 2.1.2, as old cameras want it.
     """
     name = fields.get("algorithm", "MD5").upper()
     algorithm = name.removesuffix("-SESS").replace("-", "")
 
     def hashed(*words: str) -> str:
-        return hashlib.new(algorithm, ":".join(words).encode(), usedforsecurity=False).hexdigest()
+        text = ":".join(words)
+        return hashlib.new(algorithm, text.encode("latin-1"), usedforsecurity=False).hexdigest()
 
     realm, nonce = fields.get("realm", ""), fields["nonce"]
-    secret = hashed(login.user, realm, login.password)
+    user, password = (word.encode().decode("latin-1") for word in (login.user, login.password))
+    secret = hashed(user, realm, password)
     if name.endswith("-SESS"):
         secret = hashed(secret, nonce, cnonce)
     request = hashed("GET", path)
-    answer = {"username": login.user, "realm": realm, "nonce": nonce, "uri": path}
+    answer = {"username": user, "realm": realm, "nonce": nonce, "uri": path}
     text = ", ".join(f'{key}="{_quoted(value)}"' for key, value in answer.items())
     if "qop" in fields:
         response = hashed(secret, nonce, "00000001", cnonce, "auth", request)

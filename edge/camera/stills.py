@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import glob
 import logging
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.camera.base import SourceInfo
 from edge.camera.jpeg_head import read_plain_jpeg
+from edge.camera.url import GLOB
 from edge.errors import InputError
 from edge.files import read_bytes
 from edge.frame import Frame
-from edge.image import PICTURE_SUFFIXES, decode, decode_bytes, find_pictures
+from edge.image import PICTURE_SUFFIXES, decode_bytes, find_pictures, no_picture, to_pixels
 
 if TYPE_CHECKING:
     from edge.camera.url import SourceURL
-    from edge.frame import Data
+    from edge.frame import Data, Pixels
 
 log = logging.getLogger(__name__)
-
-_MAGIC = re.compile(r"[*?\[]")
 
 
 class StillsSource:
@@ -41,12 +39,12 @@ class StillsSource:
 
     def __init__(self, url: SourceURL) -> None:
         root, paths = _find(url.target)
-        self._single: Data | None = None
+        self._single: Pixels | None = None
         self._decode_ns = 0
         if paths is None:
             paths = [root]
             started_ns = time.monotonic_ns()
-            self._single = decode(root)
+            self._single = _decode_whole(root)
             self._decode_ns = time.monotonic_ns() - started_ns
         self._root = root
         self._paths = paths
@@ -64,7 +62,7 @@ class StillsSource:
                 return self._give_single(path, self._single)
             started_ns = time.monotonic_ns()
             try:
-                data = read_still(path)
+                data = _read_listed(path)
             except InputError as error:
                 log.info("%s", error)
                 self.unreadable += 1
@@ -76,7 +74,7 @@ class StillsSource:
             return frame
         return None
 
-    def _give_single(self, path: Path, data: Data) -> Frame:
+    def _give_single(self, path: Path, data: Pixels) -> Frame:
         """Give what was decoded at the opening, as if it were now: the time between is not its."""
         self._single = None
         decode_ns = self._decode_ns
@@ -101,6 +99,26 @@ def read_still(path: Path) -> Data:
     return decode_bytes(coded, path) if jpeg is None else jpeg
 
 
+def _read_listed(path: Path) -> Data:
+    """Give one of several pictures; a named pipe, to which nobody may ever write, is none."""
+    if path.is_fifo():
+        raise no_picture(path)
+    return read_still(path)
+
+
+def _decode_whole(path: Path) -> Pixels:
+    """Decode a picture, and refuse a damaged JPEG as a folder does: OpenCV would show what is left.
+
+    Raises:
+        InputError: the file cannot be read, or is damaged, or no picture.
+    """
+    data = read_still(path)
+    try:
+        return to_pixels(data)
+    except InputError as error:
+        raise no_picture(path) from error
+
+
 def _find(target: str) -> tuple[Path, list[Path] | None]:
     """Give the folder that file names count from, and the pictures, sorted.
 
@@ -118,7 +136,7 @@ def _find(target: str) -> tuple[Path, list[Path] | None]:
                 hint="Put JPEG or PNG files there, or name another folder",
             )
         return root, paths
-    if root.exists() or _MAGIC.search(target) is None:
+    if root.exists() or GLOB.search(target) is None:
         return root, None
     names = glob.glob(target, recursive=True)  # noqa: PTH207 # Path.glob shows hidden files too
     found = (Path(name) for name in names)
@@ -128,6 +146,6 @@ def _find(target: str) -> tuple[Path, list[Path] | None]:
             f"{target}: matches no picture",
             hint='Give a pattern in quotes, for example "photos/*.jpg"',
         )
-    while _MAGIC.search(str(root)):
+    while GLOB.search(str(root)):
         root = root.parent
     return root, paths

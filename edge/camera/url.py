@@ -15,17 +15,23 @@ from edge.image import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from urllib.parse import SplitResult
 
 Kind: TypeAlias = Literal["csi", "demo", "gst", "http", "rtsp", "stills", "v4l2", "video"]
 
 HINT = "Give demo, a camera (0, csi://0, rtsp://, http://), a video, a picture or a folder"
 
+GLOB = re.compile(r"[*?\[]")
+"""What makes a pattern of a path."""
+
 _CAMERA = re.compile(r"(?:/dev/video)?(\d{1,3})")
-_GLOB = re.compile(r"[*?\[]")
+_CAMERA_WITH_OPTIONS = re.compile(rf"{_CAMERA.pattern}(\?\w+=.*)")
+_LOGIN_BEHIND_HOST = re.compile(r"(?<=://)[^/?#]*[/?#].*@")
+_LOGIN = re.compile(r"(?i)\A([a-z0-9+.-]+://)[^/?#]*@")
 _USERINFO = re.compile(r"(?<=://)[^/\s@]*(?:@[^/\s@]*)*@")
 _SECRET = re.compile(
-    r"(?i)((?:pass(?:word|wd)?|pwd|user-pw|token|secret|api_?key|auth|sig(?:nature)?)\s*=\s*)"
-    r"""(?:"[^"]*"|'[^']*'|(?:(?!_\w+=)[^&/?#\s"'!])+)"""
+    r"(?i)((?:pass?(?:word|wd)?|pwd?|token|secret|api_?key|auth|sig(?:nature)?)\s*=\s*)"
+    r"""(?:"[^"]*"|'[^']*'|(?:(?!_\w+=)[^&?#\s"'!])+)"""
 )
 
 
@@ -79,8 +85,9 @@ def redact(text: str) -> str:
     """Take user names and passwords out of a text that may hold URLs.
 
     What stands before the `@` of a URL goes, and the value of whatever is called like a password.
+    Where the text begins with the URL, a password may hold spaces.
     """
-    return _SECRET.sub(r"\1***", _USERINFO.sub("", text))
+    return _SECRET.sub(r"\1***", _USERINFO.sub("", _LOGIN.sub(r"\1", text)))
 
 
 def parse_source(word: str) -> SourceURL:
@@ -96,6 +103,11 @@ def parse_source(word: str) -> SourceURL:
     if match := _CAMERA.fullmatch(word):
         device = f"/dev/video{match[1]}"
         return SourceURL("v4l2", device, device)
+    if match := _CAMERA_WITH_OPTIONS.fullmatch(word):
+        raise InputError(
+            f"{word}: a camera with options is written as a URL",
+            hint=f"Give v4l2:///dev/video{match[1]}{match[2]}",
+        )
     if word.startswith("gst:"):
         return _parse_gst(word)
     scheme, separator, _ = word.partition("://")
@@ -114,41 +126,64 @@ def _parse_gst(word: str) -> SourceURL:
 
 
 def _parse_url(word: str, scheme: str) -> SourceURL:
+    told = redact(word)
     try:
         parts = urlsplit(word)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise InputError(f"{redact(word)}: {error}", hint=HINT) from error
+        if _LOGIN_BEHIND_HOST.search(word):  # the error may quote a part of the password
+            raise _explain_login(word) from None
+        raise InputError(f"{told}: {error}", hint=HINT) from error
+    if "@" in parts.fragment:
+        raise _explain_login(word)
     if scheme in {"v4l2", "csi"}:
-        target = f"{parts.netloc}{parts.path}"
-        if scheme == "v4l2" and (match := _CAMERA.fullmatch(target)):
-            device = f"/dev/video{match[1]}"
-            return SourceURL("v4l2", device, device, _parse_options("v4l2", word, parts.query))
-        if scheme == "csi" and target.isdecimal():
-            return SourceURL(
-                "csi", target, f"csi://{target}", _parse_options("csi", word, parts.query)
-            )
-        raise InputError(
-            f"{redact(word)}: names no camera",
-            hint="Give csi://0, v4l2:///dev/video0 or another number; edge cameras lists them",
-        )
+        return _parse_device(told, scheme, parts)
     kinds: dict[str, Kind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http"}
     if scheme not in kinds:
-        raise InputError(f"{redact(word)}: {scheme}:// is no source that edge reads", hint=HINT)
+        raise InputError(f"{told}: {scheme}:// is no source that edge reads", hint=HINT)
     if not host:
-        raise InputError(f"{redact(word)}: names no host", hint="Give it as in rtsp://host/path")
+        raise InputError(f"{told}: names no host", hint="Give it as in rtsp://host/path")
     kind = kinds[scheme]
     target = parts._replace(fragment="").geturl()
-    return SourceURL(kind, target, redact(target), _parse_options(kind, word, parts.fragment))
+    options = _parse_options(kind, told, parts.fragment)
+    return SourceURL(kind, target, told.partition("#")[0], options)
+
+
+def _parse_device(told: str, scheme: str, parts: SplitResult) -> SourceURL:
+    target = f"{parts.netloc}{parts.path}"
+    if parts.fragment:
+        raise InputError(
+            f"{told}: options of a device do not stand behind a #",
+            hint=f"Put them behind a ?, as in {scheme}://{target}?fps=30",
+        )
+    if scheme == "v4l2" and (match := _CAMERA.fullmatch(target)):
+        device = f"/dev/video{match[1]}"
+        return SourceURL("v4l2", device, device, _parse_options("v4l2", told, parts.query))
+    if scheme == "csi" and target.isdecimal():
+        return SourceURL("csi", target, f"csi://{target}", _parse_options("csi", told, parts.query))
+    raise InputError(
+        f"{told}: names no camera",
+        hint="Give csi://0, v4l2:///dev/video0 or another number; edge cameras lists them",
+    )
+
+
+def _explain_login(word: str) -> InputError:
+    """Refuse an address whose user or password ends its host; all before the last @ may be one."""
+    return InputError(
+        f"{_LOGIN_BEHIND_HOST.sub('', word)}: its user or password holds a /, ? or # as it is",
+        hint="Write %2F for /, %3F for ?, %23 for #",
+    )
 
 
 def _parse_path(word: str) -> SourceURL:
     path = Path(word)
     try:
-        is_folder, exists = path.is_dir(), path.exists()
+        is_folder, is_device, exists = path.is_dir(), path.is_char_device(), path.exists()
     except OSError as error:  # a folder above is closed to this user, or the name is too long
         raise explain_os_error(word, error) from error
-    is_glob = not exists and _GLOB.search(word) is not None
+    if is_device:  # a camera by a name that stays, as those in /dev/v4l/by-id
+        return SourceURL("v4l2", word, word)
+    is_glob = not exists and GLOB.search(word) is not None
     if is_folder or is_glob or path.suffix.lower() in PICTURE_SUFFIXES:
         return SourceURL("stills", word, word)
     if not exists:
@@ -220,19 +255,19 @@ OPTIONS: dict[Kind, dict[str, Option]] = {
 """The options that each kind takes."""
 
 
-def _parse_options(kind: Kind, word: str, query: str) -> SourceOptions:
+def _parse_options(kind: Kind, told: str, query: str) -> SourceOptions:
     known = OPTIONS[kind]
     options = SourceOptions()
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Use one of: {', '.join(known)}"
-            raise InputError(f"{redact(word)}: unknown option {name}", hint=hint.rstrip("."))
+            raise InputError(f"{told}: unknown option {name}", hint=hint.rstrip("."))
         attribute, read, form = known[name]
         try:
             options = replace(options, **{attribute: read(text)})
         except ValueError as error:
             raise InputError(
-                f"{redact(word)}: {name}={text} cannot be used", hint=f"Give {form}"
+                f"{told}: {name}={text} cannot be used", hint=f"Give {form}"
             ) from error
     return options

@@ -49,7 +49,8 @@ MACHINE = SysRoot(Path("/"))
 class V4L2Source:
     """Gives frames as the camera makes them; see `edge.camera.base.Source`.
 
-    The camera may choose another format, size or rate than it is asked for, which is logged.
+    The camera may choose another format, size or rate than it is asked for, which is logged: as a
+    warning where a person asked, not we.
     OpenCV throws the first picture away and does not tell the driver's count of frames, so that
     `Frame.seq` has no gaps.
 
@@ -176,10 +177,14 @@ def _choose(capture: cv2.VideoCapture, options: SourceOptions) -> str:
 
 
 def _log_choice(info: SourceInfo, chosen: str, options: SourceOptions) -> None:
+    """Say what the camera chose itself: loud where a person had chosen."""
+    size = info.size or SIZE
+    given = _mode_text(chosen, size, info.fps)
+    wanted = _mode_text(options.format or chosen, options.size or size, options.fps or info.fps)
     asked = _mode_text(options.format or FORMAT, options.size or SIZE, options.fps or FPS)
-    given = _mode_text(chosen, info.size or SIZE, info.fps)
     if given != asked:
-        log.info("%s: gives %s, asked for %s", info.name, given, asked)
+        level = logging.INFO if given == wanted else logging.WARNING
+        log.log(level, "%s: gives %s, asked for %s", info.name, given, asked)
 
 
 def _mode_text(fourcc: str, size: tuple[int, int], fps: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import av
 import av.error
@@ -21,13 +21,18 @@ if TYPE_CHECKING:
 
     from av.container import InputContainer
     from av.packet import Packet
+    from av.stream import Stream
     from av.video.stream import VideoStream
 
     from edge.camera.ffmpeg import Picture
     from edge.camera.url import SourceURL
 
-GUESSED_AT_LEAST = 0.9
-"""Share of the frames that must be there where their number is a guess from the duration."""
+WHOLE_SHARE = 0.9
+"""How much of the duration must be there where frames are not counted: many formats do not tell how
+long the last packet lasts."""
+
+STAMPS_MAY_JUMP = 0x200
+"""Source: FFmpeg's libavformat/avformat.h, AVFMT_TS_DISCONT."""
 
 
 class VideoFileSource:
@@ -51,8 +56,10 @@ class VideoFileSource:
             )
         self._stream = stream
         self._decoder = Decoder(stream)
-        self._announced, self._least = _count_frames(self._container, stream)
+        self._announced = _count_frames(self._container, stream)
+        self._least_ns = 0 if self._announced else _least_reach_ns(self._container)
         self._seen = 0
+        self._reached_ns = 0
         self._is_avi = self._container.format.name == "avi"
         self._is_damaged = False
         self._given = 0
@@ -60,6 +67,11 @@ class VideoFileSource:
         self._name = url.name
         # Only a decoded picture tells how large it is when it is turned upright.
         self._first = self._next()
+        if not self._seen:
+            self._container.close()
+            raise InputError(
+                f"{path}: holds no picture", hint="Play it elsewhere, or copy it again"
+            )
         rate = stream.guessed_rate or stream.average_rate
         self.info = SourceInfo(
             name=url.name,
@@ -107,22 +119,33 @@ class VideoFileSource:
 
     def _decode(self) -> Generator[Picture, None, None]:
         try:
-            for packet in self._container.demux(self._stream):
+            # Of all streams, for sound may go on after the last picture of a whole file.
+            for packet in self._container.demux():
+                self._note_reach(packet)
+                if packet.stream.index != self._stream.index:
+                    continue
                 if packet.size:
                     self._seen = self._place_of(packet)
-                yield from self._decoder.decode(packet)
+                yield from self._decoder.decode(cast("Packet[VideoStream]", packet))
         except av.error.FFmpegError:  # of the container, behind which nothing is found any more
             self._is_damaged = True
 
-    def _place_of(self, packet: Packet[VideoStream]) -> int:
+    def _note_reach(self, packet: Packet[Stream]) -> None:
+        if packet.pts is not None and packet.time_base is not None:
+            end_ns = int((packet.pts + (packet.duration or 0)) * packet.time_base * 1_000_000_000)
+            self._reached_ns = max(self._reached_ns, end_ns)
+
+    def _place_of(self, packet: Packet[Stream]) -> int:
         """Count packets; AVI also announces those that its recorder dropped, and numbers them."""
         return packet.dts + 1 if self._is_avi and packet.dts is not None else self._seen + 1
 
     def _check_whole(self) -> None:
         """Compare packets, not frames: a damaged one is there, and counted."""
-        if self._is_damaged or self._seen < self._least:
+        is_short = self._seen < self._announced or self._reached_ns < self._least_ns
+        if self._is_damaged or is_short:
+            of_all = f" of {self._announced}" if self._announced else ""
             raise CameraLostError(
-                f"{self._name}: ends after {self._given} of {self._announced} frames,"
+                f"{self._name}: ends after {self._given}{of_all} frames,"
                 " it is truncated or damaged",
                 hint="Copy it again",
             )
@@ -137,33 +160,37 @@ class VideoFileSource:
 
 
 def _open_file(path: Path) -> InputContainer:
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise explain_os_error(path, error) from error
     silence_ffmpeg()
     try:
         # Without a protocol, a name such as a:b.mp4 would be one.
         return av.open(f"file:{path}", mode="r", metadata_errors="replace")
     except av.error.FFmpegError as error:
+        if isinstance(error, OSError):
+            raise explain_os_error(path, error) from error
         raise InputError(
             f"{path}: not a video, or a truncated one",
             hint="Play it elsewhere, or copy it again",
         ) from error
 
 
-def _count_frames(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
-    """Give how many frames the file announces, and how many must be there for a whole one.
+def _count_frames(container: InputContainer, stream: VideoStream) -> int:
+    """Give how many frames the file announces, 0 where it does not say.
 
     A QuickTime file may hold frames that its edit list hides: a film that was trimmed on a phone.
     FFmpeg's index is without them.
     """
-    if stream.frames:
-        announced = stream.frames
-        if "mov" in container.format.name:
-            announced = min(announced, len(stream.index_entries) or announced)
-        return announced, announced
-    rate = stream.guessed_rate or stream.average_rate
-    guessed = round(container.duration / av.time_base * rate) if container.duration and rate else 0
-    return guessed, int(GUESSED_AT_LEAST * guessed)
+    if "mov" in container.format.name:
+        return min(stream.frames, len(stream.index_entries) or stream.frames)
+    return stream.frames
+
+
+def _least_reach_ns(container: InputContainer) -> int:
+    """Give how far the stamps of a whole file reach at least, 0 where it announces no duration.
+
+    From zero, as Matroska counts its duration so, also in a file that begins later. Formats whose
+    stamps may jump announce none: FFmpeg takes it from the last stamp that is there. The rate says
+    nothing, as screens and phones are recorded with one that varies.
+    """
+    if container.duration is None or container.format.flags & STAMPS_MAY_JUMP:
+        return 0
+    return int(container.duration * WHOLE_SHARE * 1_000_000_000 / av.time_base)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import logging
+import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -105,6 +107,7 @@ def main() -> None:
     3: it ran, and the answer is no. 70: a bug in edge. 130: interrupted. Click leaves quietly
     when a pipe's reader went away.
     """
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file name may be no UTF-8
     debug = "--debug" in sys.argv
@@ -119,6 +122,17 @@ def main() -> None:
             raise
         sys.exit(_explain(error))
     sys.exit(code or 0)
+
+
+def _open_closed_streams() -> None:
+    """Put /dev/null in the place of what is closed (`>&-`), which Python tells by None.
+
+    Else the next file that is opened would get its number, and what libraries print.
+    """
+    for name in ("stdin", "stdout", "stderr"):  # in this order each gets its own number
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for the whole process
 
 
 def _explain(error: Exception) -> int:

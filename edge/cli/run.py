@@ -6,6 +6,7 @@ import sys
 from contextlib import ExitStack, closing
 from dataclasses import astuple
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 import click
@@ -107,13 +108,13 @@ def run(
         ports = stack.enter_context(take_ports(outputs))
         ready = stack.enter_context(ExitStack())
         opened, contract = ready.enter_context(open_asked(asked))
+        power = stack.enter_context(PowerSampler(SysRoot(root), source=power_from))
+        if idle_s and not power.over:  # before a camera is opened, as some run from then on
+            click.echo(f"edge: measuring the idle power for {idle_s:g} s", err=True)
+            power.measure_idle(idle_s, Event())
         played = open_sources(urls, realtime=realtime)
         # Not earlier: a plan that is built, or a camera that is awaited, would not see the event.
         stop = stack.enter_context(stopped_by_signals())
-        power = stack.enter_context(PowerSampler(SysRoot(root), source=power_from))
-        if idle_s and not power.over:  # before the cameras run
-            click.echo(f"edge: measuring the idle power for {idle_s:g} s", err=True)
-            power.measure_idle(idle_s, stop)
         stack.enter_context(played)  # before what can be refused, so that it is closed then
         sinks = open_outputs(
             outputs, ports, stack, stop, live=played.live,

@@ -13,6 +13,7 @@ from edge.camera.base import connect
 from edge.camera.capture import Capture
 from edge.camera.paced import PacedSource
 from edge.camera.round_robin import RoundRobin
+from edge.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,9 +39,14 @@ def open_sources(urls: Sequence[SourceURL], *, realtime: bool) -> RoundRobin:
         realtime: videos are played at their own speed.
 
     Raises:
-        InputError: a source cannot be used.
+        InputError: a source cannot be used, or none is a video that could be played so.
         UnavailableError: the only source is not here.
     """
+    if realtime and all(url.kind != "video" for url in urls):
+        raise InputError(
+            "--realtime: no source is a video file",
+            hint="Leave it away: cameras have their own speed, and pictures have none",
+        )
     changed = threading.Condition()
     captures = []
     with ExitStack() as opened:

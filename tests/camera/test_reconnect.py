@@ -34,12 +34,12 @@ def opener(*steps):
     return reopen
 
 
-def dying(seqs, error=GONE):
+def dying(seqs, error=GONE, *, live=True):
     def frames():
         yield from map(make_frame, seqs)
         raise error
 
-    return ScriptedSource(frames(), live=True)
+    return ScriptedSource(frames(), live=live)
 
 
 def ending(seqs):
@@ -81,6 +81,15 @@ def test_source_that_worked_is_tried_again_whatever_it_says():
     """A camera that starts again may refuse everything for a while."""
     with Capture(None, reopen=opener(dying([0]), WRONG, ending([0])), backoff=AT_ONCE) as capture:
         assert take_last(capture).seq == 1
+
+
+def test_source_that_is_not_live_is_not_played_once_more_from_its_start():
+    """A pipeline that reads a file, which is damaged in its middle."""
+    steps = opener(dying(range(3), live=False), ending([0]))
+    with Capture(None, reopen=steps, backoff=AT_ONCE) as capture:
+        assert take_last(capture).seq == 2
+        assert capture.look() == ("lost", "camera: gone")
+        assert capture.error is GONE
 
 
 def test_bug_in_a_source_is_not_tried_again():
@@ -225,7 +234,7 @@ def test_stall_is_told_and_counted_once_until_a_frame_comes(monkeypatch):
     def frames():
         for seq in count():
             yield make_frame(seq)
-            if not go_on.acquire(timeout=DEADLINE_S) or seq == 2:
+            if not go_on.acquire(timeout=DEADLINE_S) or seq == 3:
                 return
 
     with Capture(ScriptedSource(frames(), live=True)) as capture:
@@ -237,8 +246,30 @@ def test_stall_is_told_and_counted_once_until_a_frame_comes(monkeypatch):
         go_on.release()
         assert capture.take(DEADLINE_S)
         assert capture.look() == ("live", "")
-        now_ns[0] += 3_000_000_000  # nobody looks this time
-        go_on.release()
-        assert capture.take(DEADLINE_S)
+        for step_ns in (30_000_000, 3_000_000_000):  # nobody looks this time
+            now_ns[0] += step_ns
+            go_on.release()
+            assert capture.take(DEADLINE_S)
         assert capture.counts.stalls == 2
         go_on.release()
+
+
+def test_slow_camera_that_states_no_rate_is_not_stalled_between_any_two_frames(monkeypatch):
+    """One picture in three seconds, as small boards with a camera send them."""
+    now_ns = [0]
+    monkeypatch.setattr("edge.camera.capture.time.monotonic_ns", lambda: now_ns[0])
+    go_on = threading.Semaphore(0)
+
+    def frames():
+        for seq in range(6):
+            yield make_frame(seq)
+            assert go_on.acquire(timeout=DEADLINE_S)
+
+    with Capture(ScriptedSource(frames(), live=True)) as capture:
+        for _ in range(6):
+            assert capture.take(DEADLINE_S)
+            now_ns[0] += 3_000_000_000
+            state, _ = capture.look()
+            go_on.release()
+        assert state == "live"
+        assert capture.counts.stalls == 1  # what is usual is known from the second on

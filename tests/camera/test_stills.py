@@ -8,6 +8,7 @@ import os
 import cv2
 import numpy as np
 import pytest
+from doubles import DEADLINE_S
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -54,6 +55,12 @@ def test_folder_skips_and_counts_what_does_not_decode(picture_folder):
     frames, unreadable = read_all(picture_folder)
     assert [frame.seq for frame in frames] == list(range(7))
     assert unreadable == 4
+
+
+def test_folder_does_not_wait_for_a_named_pipe(edge, picture_folder):
+    os.mkfifo(picture_folder / "0.jpg")
+    done = edge("run", picture_folder, "--engine", "null", timeout=DEADLINE_S)
+    assert " 0 dropped, 1 unreadable in" in done.stdout, done.stderr
 
 
 def test_folder_leaves_a_damaged_jpeg_to_whoever_decodes_it(tmp_path):
@@ -201,6 +208,20 @@ def test_single_picture_is_refused_when_it_is_none(tmp_path, file, content, said
     (tmp_path / file).write_bytes(content)
     with pytest.raises(InputError, match=said):
         read_all(tmp_path / file)
+
+
+def test_damaged_jpeg_is_refused_alone_as_it_is_in_a_folder(edge, tmp_path):
+    """OpenCV would show what is left of it, and libjpeg would write to stderr itself."""
+    path = write_jpeg(tmp_path / "one.jpg")
+    coded = path.read_bytes()
+    path.write_bytes(coded[: len(coded) // 2] + coded[len(coded) * 2 // 3 :])
+    done = edge("run", path.name, "--engine", "null")
+    assert done.stderr == (
+        "edge: one.jpg: not a picture, or a damaged one. Give a JPEG, PNG, WebP or BMP file\n"
+    )
+    (frame,), _ = read_all(tmp_path)
+    with pytest.raises(InputError):
+        to_pixels(frame.data)
 
 
 def test_single_picture_is_refused_when_it_is_absent(tmp_path):

@@ -22,6 +22,7 @@ from edge.errors import InputError
         ("/dev/video0", "v4l2"),
         ("/dev/video77", "v4l2"),
         ("v4l2:///dev/video3", "v4l2"),
+        ("by-id", "v4l2"),
         ("csi://0", "csi"),
         ("rtsp://host/live", "rtsp"),
         ("rtsps://host:322/live", "rtsp"),
@@ -44,6 +45,7 @@ def test_word_means_a_kind_of_source(name, kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "demo").mkdir()
+    (tmp_path / "by-id").symlink_to("/dev/null")
     for file in ("clip.mp4", "clip[1].mp4", "no-suffix", "0"):
         (tmp_path / file).touch()
     assert parse_source(name).kind == kind
@@ -88,6 +90,10 @@ def test_query_of_a_network_address_is_the_cameras_own_and_ours_stands_behind_a_
         ("rtsp://h/x#transport=smoke", "transport=smoke cannot be used. Give tcp or udp"),
         ("rtsp://h/x#latency=-1", "latency=-1 cannot be used"),
         ("csi://front", "names no camera"),
+        ("csi://1#fps=30", "do not stand behind a #. Put them behind a ?, as in csi://1?fps=30"),
+        ("v4l2:///dev/video0#fps=30", "as in v4l2:///dev/video0?fps=30"),
+        ("/dev/video0?size=640x480", "is written as a URL. Give v4l2:///dev/video0?size=640x480"),
+        ("2?fps=30", "Give v4l2:///dev/video2?fps=30"),
         ("v4l2:///dev/sda", "names no camera"),
         ("rtsp:///live", "names no host"),
         ("rtsp://host:99999/live", "Port out of range"),
@@ -102,7 +108,7 @@ def test_what_cannot_be_used_is_named(word, said):
     assert said in str(refused.value)
 
 
-SECRET = st.text("abcXYZ019.~-+@:%", min_size=4, max_size=12).map(lambda text: f"S3{text}cr")
+SECRET = st.text("abcXYZ019.~-+@:% '\"", min_size=4, max_size=12).map(lambda text: f"S3{text}cr")
 
 
 @given(SECRET, st.sampled_from(["rtsp", "rtsps", "http", "https"]))
@@ -119,12 +125,16 @@ def test_password_of_an_address_is_never_printed(secret, scheme):
     [
         "http://cam/stream?user=a&password=S3cret&channel=1",
         "http://cam/stream?token=S3cret",
+        "http://cam/stream?token=ab/S3cret+/c==",
+        "http://cam/videostream.cgi?loginuse=admin&loginpas=S3cret",
+        "http://cam/stream?usr=admin&pw=S3cret",
         "rtsp://cam:554/user=admin_password=S3cret_channel=1_stream=0.sdp",
         "gst:rtspsrc location=rtsp://admin:S3cret@cam/live ! decodebin",
         "gst:rtspsrc location=rtsp://cam/live user-id=admin user-pw=S3cret ! decodebin",
         'gst:rtspsrc user-pw="S3cret" location=rtsp://cam/live ! decodebin',
         "rtsp://admin:S3cret@cam/x#transport=smoke",
         "rtsp://admin:S3cret@cam:99999/x",
+        "rtsp://admin:a S3cret@cam:99999/x",
         "ftp://admin:S3cret@cam/x",
     ],
 )
@@ -135,6 +145,25 @@ def test_secret_is_left_out_wherever_it_stands(word):
         told = f"{error} {error!r}"
     assert "S3cret" not in told
     assert "cam" in told
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "rtsp://admin:S3/cret@cam/x",
+        "rtsp://admin:S3?cret@cam/x",
+        "http://admin:S3#cret@cam/x",
+        "http://admin:12#S3cret@cam/x",
+        "http://ad@min:S3/cr@et@cam/x",
+    ],
+)
+def test_password_that_is_not_percent_encoded_is_not_printed_either(word):
+    with pytest.raises(InputError) as refused:
+        parse_source(word)
+    assert str(refused.value) == (
+        f"{word[:7]}cam/x: its user or password holds a /, ? or # as it is."
+        " Write %2F for /, %3F for ?, %23 for #"
+    )
 
 
 def test_what_is_no_secret_is_kept():

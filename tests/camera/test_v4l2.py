@@ -248,7 +248,7 @@ def test_options_choose_format_size_and_rate_and_raw_pictures_are_decoded(webcam
 def test_what_the_camera_chose_otherwise_is_said_once(webcam):
     told = webcam.watch("v4l2:///dev/video40?size=1920x1080&fps=90")
     assert told["log"] == [
-        "/dev/video40: gives MJPG 1280x720 at 30 fps, asked for MJPG 1920x1080 at 90 fps"
+        "WARNING /dev/video40: gives MJPG 1280x720 at 30 fps, asked for MJPG 1920x1080 at 90 fps"
     ]
     assert told["size"] == [1280, 720]
 
@@ -257,7 +257,7 @@ def test_camera_without_mjpeg_gives_what_it_has(webcam):
     webcam.plug(format="YUYV 320x240@30")
     told = webcam.watch()
     assert told["log"] == [
-        "/dev/video40: gives YUYV 320x240 at 30 fps, asked for MJPG 1280x720 at 30 fps"
+        "INFO /dev/video40: gives YUYV 320x240 at 30 fps, asked for MJPG 1280x720 at 30 fps"
     ]
     assert each(told, "kind") == ["ndarray"] * 3
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from samples import cut, make_video, number_of
 
-from edge.camera.base import open_source
+from edge.camera.base import connect, open_source
+from edge.camera.url import parse_source
 from edge.errors import CameraLostError, InputError
 from edge.image import to_pixels
 
@@ -36,8 +39,10 @@ def test_video_states_its_size_and_rate(tmp_path):
         assert (source.info.size, source.info.fps, source.info.live) == ((64, 48), 10.0, False)
 
 
-@pytest.mark.parametrize(("name", "codec"), [CONTAINERS[0], CONTAINERS[2]])
-def test_video_gives_what_is_there_and_counts_when_it_is_cut(tmp_path, name, codec):
+@pytest.mark.parametrize(
+    ("name", "codec", "of_all"), [("clip.avi", "MJPG", " of 12"), ("clip.mkv", "MJPG", "")]
+)
+def test_video_gives_what_is_there_and_counts_when_it_is_cut(tmp_path, name, codec, of_all):
     short = cut(make_video(tmp_path / name, frames=FRAMES, codec=codec), 0.6)
     numbers = []
     with open_source(str(short)) as source, pytest.raises(CameraLostError) as lost:
@@ -45,7 +50,62 @@ def test_video_gives_what_is_there_and_counts_when_it_is_cut(tmp_path, name, cod
     assert 0 < len(numbers) < FRAMES
     whole = numbers[:-1]  # the cut may go through the last one
     assert whole == list(range(len(whole)))
-    assert f"ends after {len(numbers)} of {FRAMES} frames" in str(lost.value)
+    assert f"ends after {len(numbers)}{of_all} frames" in str(lost.value)
+
+
+@pytest.mark.parametrize("first_ms", [0, 30_000])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts"])
+def test_video_whose_rate_varies_is_whole(tmp_path, suffix, first_ms):
+    """A screen recording, or a part of one: many frames while something moves, else none."""
+    path = tmp_path / f"screen{suffix}"
+    stamps_ms = [*range(0, 200, 16), 5000, *range(10_000, 10_200, 16)]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4" if suffix != ".ts" else "libx264", rate=60)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for stamp_ms in stamps_ms:
+            frame = av.VideoFrame.from_ndarray(np.zeros((72, 64), np.uint8), format="yuv420p")
+            frame.pts, frame.time_base = first_ms + stamp_ms, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with open_source(str(path)) as source:
+        assert len(list(iter(source.read, None))) == len(stamps_ms)
+
+
+def test_video_that_went_meanwhile_is_told_as_such(tmp_path):
+    path = make_video(tmp_path / "clip.avi")
+    url = parse_source(str(path))
+    path.unlink()
+    with pytest.raises(InputError, match=r"clip\.avi: no such file or folder"):
+        connect(url)
+
+
+def test_video_without_a_picture_is_refused(tmp_path):
+    """A recorder that was switched off before the first one."""
+    path = tmp_path / "empty.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    with pytest.raises(InputError, match="holds no picture"), open_source(str(path)):
+        pass
+
+
+def test_video_whose_sound_goes_on_is_whole(tmp_path):
+    path = tmp_path / "song.mkv"
+    with av.open(str(path), "w") as container:
+        pictures, sound = container.add_stream("mpeg4", rate=10), container.add_stream("pcm_s16le")
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(5):
+            frame = av.VideoFrame.from_ndarray(np.zeros((72, 64), np.uint8), format="yuv420p")
+            container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+        silence = np.zeros((1, 2 * sound.rate), np.int16)
+        samples = av.AudioFrame.from_ndarray(silence, format="s16", layout=sound.layout.name)
+        samples.rate = sound.rate
+        container.mux(sound.encode(samples))
+    with open_source(str(path)) as source:
+        assert len(list(iter(source.read, None))) == 5
 
 
 @pytest.mark.parametrize("content", ["cut", b"hello, this is text\n" * 20, b""])

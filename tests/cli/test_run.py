@@ -6,10 +6,13 @@ import json
 import os
 import pty
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from board_states import make_whole_board
@@ -106,6 +109,23 @@ def test_energy_of_a_played_board_is_told_a_frame_and_above_idle(tmp_path):
     assert cost["net"] == pytest.approx(cost["frame"] * share_above_idle, abs=0.1, rel=0.01)
 
 
+@pytest.mark.skipif(not shutil.which("gst-launch-1.0"), reason="gst-launch-1.0 is not installed")
+def test_no_camera_runs_while_the_idle_power_is_measured(tmp_path):
+    """A pipeline runs from its opening on: what it draws would count as idle."""
+    PlayedBoard(tmp_path / "board", "orin_nano")
+    command = [
+        sys.executable, "-m", "edge", "run", "gst:videotestsrc is-live=true", "--engine", "null",
+        "--idle", "600", "--root", tmp_path / "board",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == "edge: measuring the idle power for 600 s\n"
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert children == ""
+    assert (process.returncode, said.strip()) == (130, "edge: interrupted")
+
+
 def test_power_may_come_from_tegrastats(edge, tmp_path, monkeypatch):
     program = tmp_path / "tegrastats"
     program.write_text(f"#!/bin/sh\necho '{ORIN}'\nexec sleep 1000\n")
@@ -170,6 +190,19 @@ def test_signal_ends_a_run_that_writes_rows_with_a_whole_line():
     rows = [json.loads(line) for line in (first + rest).splitlines()]
     assert process.returncode == 0
     assert int(FRAMES.search(said)[1]) == len(rows)
+
+
+@pytest.mark.parametrize(("closed", "rows"), [(">&-", []), ("2>&-", [0])])
+def test_closed_stream_takes_its_text_and_nothing_else(small_onnx, picture_folder, closed, rows):
+    """As under a parent that closed its descriptors: text for people is not put among the data."""
+    words = [picture_folder / "0.png", "--model", small_onnx, "--engine", "null"]
+    output = ["--json", "-"] if rows else []
+    run = shlex.join([sys.executable, "-m", "edge", "run", *map(str, words), *output])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{run} {closed}"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line)["seq"] for line in done.stdout.splitlines()] == rows
 
 
 def test_panel_is_shown_on_a_terminal_and_cleared_before_the_summary():

@@ -181,6 +181,15 @@ def test_file_in_realtime_drops_what_a_slow_engine_cannot_take(edge, tmp_path):
     assert int(dropped) > 0
 
 
+def test_realtime_is_refused_where_nothing_could_be_played_so(edge, picture_folder):
+    done = edge("run", picture_folder, "demo", "--realtime", "--engine", "null")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "edge: --realtime: no source is a video file."
+        " Leave it away: cameras have their own speed, and pictures have none\n"
+    )
+
+
 def test_usb_camera_is_classified_and_comes_back_after_it_was_unplugged(cameras, tmp_path):
     cameras.add_pictures()
     cameras.plug()
