@@ -193,7 +193,7 @@ def _float_ops(folded: Model, network: Network, options: QuantOptions) -> dict[s
             elif label in options.keep_float:
                 reason = "it was asked for"
             else:
-                reason = "its weight is not stored as float32"
+                reason = "its weight or bias is not stored as float32"
             reasons[f"{node.op_type} {label}"] = reason
     return reasons
 
