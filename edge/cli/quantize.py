@@ -88,9 +88,11 @@ def quantize(
     options, gate = read_quant_options(
         fast=fast, symmetric=symmetric, keep_float=keep_float, max_drop=max_drop
     )
-    beside = table_path(output) if output else None
-    for path in filter(None, (output, beside, tensorrt_cache)):
+    for path in filter(None, (output, tensorrt_cache)):
         check_target(path)
+    beside = table_path(output) if output else None
+    if beside is not None:
+        check_target(beside)
     if report is not None:
         check_target_folder(report)
     fp32 = load_model(resolve_model(model))

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from edge.errors import CalibrationError
-from edge.files import read_bytes, sha256_file
+from edge.files import explain_os_error, read_bytes, sha256_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,11 @@ def read_manifest(manifest: Path) -> list[Path]:
 
 
 def _check(path: Path, sha256: str | None, name: str) -> None:
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # a folder above is closed to this user, or the name is too long
+        raise explain_os_error(name, error) from error
+    if not is_file:
         raise CalibrationError(
             f"{name}: no such file", hint="Mend the line; a path counts from the list's own folder"
         )

@@ -55,6 +55,16 @@ def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folde
     assert "6 frames, 0 dropped" in ran.stdout
 
 
+@pytest.mark.parametrize("option", ["-o", "--report", "--tensorrt-cache"])
+def test_quantize_refuses_a_name_that_is_too_long_before_the_work(
+    edge, small_onnx, picture_folder, option
+):
+    given = ["-o", "int8.onnx", option, "x" * 300]
+    done = edge("quantize", small_onnx, "--fast", "--calib", picture_folder, *given)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"edge: {'x' * 300}: File name too long. Check the path\n"
+
+
 def test_quantize_uses_its_table_again_and_measures_when_something_differs(
     edge, small_onnx, picture_folder, tmp_path
 ):

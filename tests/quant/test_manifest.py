@@ -12,7 +12,7 @@ from networks import told
 from samples import make_picture
 from strategies import QUICK
 
-from edge.errors import CalibrationError
+from edge.errors import CalibrationError, InputError
 from edge.quant.dataset import open_calibration_set
 from edge.quant.manifest import LINE, read_manifest
 
@@ -55,6 +55,15 @@ def test_list_is_refused_when_a_file_is_missing_or_another_one(tmp_path):
         with pytest.raises(CalibrationError) as caught:
             read_manifest(manifest)
         assert told(caught).startswith(f"{manifest}, line 2: {words}")
+
+
+def test_list_is_refused_when_a_line_is_longer_than_any_name(tmp_path):
+    """JSON on one line, given by mistake."""
+    manifest = tmp_path / "labels.json"
+    manifest.write_text("[" + "1," * 300 + "1]")
+    with pytest.raises(InputError) as caught:
+        read_manifest(manifest)
+    assert told(caught).endswith("1]: File name too long. Check the path")
 
 
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff\xe0", b"a.png\0\n", b"\x08\x07\x12\x00zero"])
