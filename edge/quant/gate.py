@@ -153,5 +153,9 @@ def _refuse(model: Model, quality: Quality, gate: Gate) -> CheckFailedError:
     return CheckFailedError(
         f"{model.contract.name}: INT8 loses {quality.drop_points:.2f} points of top-1 on"
         f" {quality.pictures} pictures, {gate.max_drop_points:g} are allowed; worst are {worst}",
-        hint="Calibrate on more pictures, or give --keep-float auto",
+        hint=(
+            "Calibrate on more pictures, or allow more with --max-drop"
+            if gate.may_keep_float
+            else "Calibrate on more pictures, or give --keep-float auto"
+        ),
     )

@@ -103,10 +103,21 @@ def test_quantize_wants_something_to_write(edge, small_onnx, picture_folder):
     done = edge("quantize", small_onnx, "--calib", picture_folder)
     assert done.returncode == 2
     assert done.stderr.endswith("Error: Give -o, --tensorrt-cache or both.\n")
-    words = ("--tensorrt-cache", "a.cache", "--table", "a.calib.json")
-    done = edge("quantize", small_onnx, "--calib", picture_folder, *words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--table a.json", "--report r", "--fast", "--symmetric", "--keep-float first",
+     "--max-drop 0", "--held-out judges"],
+)  # fmt: skip
+def test_quantize_refuses_what_a_cache_alone_would_not_obey(
+    edge, small_onnx, picture_folder, words
+):
+    cache = ["--tensorrt-cache", "a.cache", *words.split()]
+    done = edge("quantize", small_onnx, "--calib", picture_folder, *cache)
     assert done.returncode == 2
-    assert done.stderr.endswith("Error: Give -o too: --table is of the INT8 model.\n")
+    option = words.split()[0]
+    assert done.stderr.endswith(f"Error: Give -o too: {option} is of the INT8 model.\n")
 
 
 def test_quantize_counts_what_it_leaves_out(edge, small_onnx, picture_folder):
@@ -165,7 +176,7 @@ def test_quantize_refuses_what_costs_too_much_and_writes_nothing(
     edge, picture_folder, judges, tmp_path
 ):
     """Channels of very different loudness share a scale, so that some answer changes."""
-    save_model(make_residual(make_contract(), spread=2), tmp_path / "loud.onnx")
+    save_model(make_residual(make_contract(), seed=4, spread=2), tmp_path / "loud.onnx")
     words = ("--fast", "--symmetric", "--calib", picture_folder, "--held-out", judges)
     done = edge("quantize", "loud.onnx", *words, "--max-drop", "0", "-o", "int8.onnx")
     assert (done.returncode, done.stdout) == (3, "")
