@@ -21,6 +21,9 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MOST_BYTES = 2**31 - 1
+"""What an ONNX file can hold, the largest one that is read whole."""
+
 
 def explain_os_error(path: Path | str, error: OSError) -> InputError:
     """Turn what the system said of a file into one line for a person."""
@@ -62,16 +65,26 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """Read a whole file.
 
+    Args:
+        path: the file.
+        most_bytes: a larger one, say a video given by mistake, is not what is wanted.
+
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is larger.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes <= most_bytes:
+                return file.read()
     except OSError as error:
         raise explain_os_error(path, error) from error
+    raise InputError(
+        f"{path}: has {size_bytes:,} bytes, at most {most_bytes:,} are read", hint="Check the path"
+    )
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -141,6 +141,17 @@ def test_read_names_the_path_when_it_is_missing_or_a_folder(tmp_path, read):
     assert told(caught) == f"{tmp_path}: is a folder, a file is wanted. Give the path of a file"
 
 
+def test_read_refuses_what_is_too_large_before_it_takes_the_memory(tmp_path):
+    with (tmp_path / "film.mp4").open("wb") as film:
+        film.truncate(3 << 30)
+    with pytest.raises(InputError) as caught:
+        read_bytes(tmp_path / "film.mp4")
+    assert told(caught) == (
+        f"{tmp_path}/film.mp4: has 3,221,225,472 bytes, at most 2,147,483,647 are read."
+        " Check the path"
+    )
+
+
 def test_explain_gives_one_line_for_every_error_of_the_system():
     errors = [OSError(number, os.strerror(number)) for number in errno.errorcode]
     for error in [*errors, OSError("odd")]:

@@ -15,7 +15,10 @@ from edge.files import explain_os_error, read_bytes, sha256_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-LINE = re.compile(r"(?P<path>.+?)(?:\s+(?P<sha256>[0-9a-fA-F]{64}))?")
+MOST_BYTES = 2**24
+"""Of a list: a hundred thousand long lines."""
+
+LINE = re.compile(r"(?P<path>\S+(?:\s+\S+)*?)(?:\s+(?P<sha256>[0-9a-fA-F]{64}))?")
 
 
 def read_manifest(manifest: Path) -> list[Path]:
@@ -27,7 +30,7 @@ def read_manifest(manifest: Path) -> list[Path]:
         InputError: the list or one of its files cannot be read.
     """
     try:
-        lines = read_bytes(manifest).decode().splitlines()
+        lines = read_bytes(manifest, MOST_BYTES).decode().splitlines()
     except UnicodeDecodeError as error:
         raise _no_list(manifest) from error
     files = []

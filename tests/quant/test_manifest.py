@@ -75,6 +75,12 @@ def test_list_is_refused_when_it_is_no_text(tmp_path, data):
     assert told(caught).startswith(f"{manifest}: is no list of pictures. ")
 
 
+def test_line_of_many_blanks_is_read_at_once():
+    """In time that grows with the square of them this would take a day."""
+    line = f"a{' ' * 2_000_000}b"
+    assert LINE.fullmatch(line)["path"] == line
+
+
 PATHS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1).filter(
     lambda path: not path.startswith("#") and not re.fullmatch(".*[0-9a-fA-F]{64}", path)
 )
