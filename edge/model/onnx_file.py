@@ -183,7 +183,7 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
         checker.ValidationError, shape_inference.InferenceError, ValueError, TypeError, KeyError
     ) as error:  # fmt: skip
         raise ModelError(
-            f"{origin}: the network is inconsistent ({_first_line(error)})",
+            f"{origin}: the network is inconsistent ({first_line(error)})",
             hint="Export it again and check it with onnx.checker",
         ) from error
 
@@ -257,5 +257,6 @@ def all_nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
                 yield from all_nodes(attribute.g)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Give what a library says first of a fault, cut to what one line holds."""
     return str(error).strip().split("\n", 1)[0].rstrip(".")[:160]
