@@ -105,10 +105,10 @@ def quantize_within(
 
     def passing(more: tuple[str, ...]) -> tuple[Quantized, QuantOptions] | None:
         tried = attempt(more)
-        return tried if _quality(tried[0]).drop_points <= gate.max_drop_points else None
+        return tried if tried[0].judged.drop_points <= gate.max_drop_points else None
 
     first = attempt(())
-    quality = _quality(first[0])
+    quality = first[0].judged
     if quality.drop_points <= gate.max_drop_points:
         return first
     ranked = tuple(layer.label for layer in quality.worst())
@@ -139,13 +139,6 @@ def find_fewest(most: int, attempt: Callable[[int], T | None]) -> T | None:
         else:
             found, count = better, middle
     return found
-
-
-def _quality(quantized: Quantized) -> Quality:
-    if quantized.quality is None:
-        msg = "was not judged"
-        raise ValueError(msg)
-    return quantized.quality
 
 
 def _refuse(model: Model, quality: Quality, gate: Gate) -> CheckFailedError:

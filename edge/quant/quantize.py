@@ -79,6 +79,14 @@ class Quantized:
         return self.measured.ranges
 
     @property
+    def judged(self) -> Quality:
+        """What it costs, where pictures were held out."""
+        if self.quality is None:
+            msg = "was not judged"
+            raise ValueError(msg)
+        return self.quality
+
+    @property
     def doubled(self) -> tuple[str, ...]:
         """Activations whose channels are computed twice."""
         return self.measured.doubled
