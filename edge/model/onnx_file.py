@@ -189,7 +189,9 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
 
 
 def _in_parts(proto: onnx.ModelProto) -> tuple[str, str] | None:
-    if any(external_data_helper.uses_external_data(item) for item in proto.graph.initializer):
+    inside = (item.t for node in all_nodes(proto.graph) for item in node.attribute)
+    tensors = [*proto.graph.initializer, *inside]
+    if any(external_data_helper.uses_external_data(item) for item in tensors):
         return (
             "keeps its weights in another file",
             "Make one file of them: onnx.save(onnx.load('theirs.onnx'), 'whole.onnx') in Python",

@@ -292,12 +292,25 @@ def test_import_says_how_to_make_one_file_of_a_model_and_its_weights(tmp_path):
     assert import_model(path, ContractFlags(labels=LABELS)).contract.labels == LABELS
 
 
-def test_import_counts_weights_that_stand_in_nodes(tmp_path):
-    def weights_in_nodes(proto):
-        for item in list(proto.graph.initializer):
-            proto.graph.node.insert(0, helper.make_node("Constant", [], [item.name], value=item))
-        del proto.graph.initializer[:]
+def weights_in_nodes(proto):
+    for item in list(proto.graph.initializer):
+        proto.graph.node.insert(0, helper.make_node("Constant", [], [item.name], value=item))
+    del proto.graph.initializer[:]
 
+
+def test_import_opens_no_file_that_a_node_names(tmp_path):
+    def look_elsewhere(proto):
+        weights_in_nodes(proto)
+        tensor = proto.graph.node[0].attribute[0].t
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="/etc/passwd")
+
+    path = foreign_onnx(tmp_path / "m.onnx", look_elsewhere)
+    assert "keeps its weights in another file" in refusal(path, labels=LABELS)
+
+
+def test_import_counts_weights_that_stand_in_nodes(tmp_path):
     flags = ContractFlags(labels=LABELS)
     stored = import_model(foreign_onnx(tmp_path / "stored.onnx"), flags).parameters
     in_nodes = foreign_onnx(tmp_path / "nodes.onnx", weights_in_nodes)
