@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from edge.errors import InputError
+
+SET_HOME = "Set EDGE_HOME to a folder of yours"
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -17,17 +21,34 @@ def bundled(name: str) -> Path:
     return inside if inside.exists() else _PACKAGE.parent / name
 
 
-def user_folder(kind: str) -> Path:
-    """Give the folder for a user's "models" or "cache", made on first use.
+def user_path(kind: str) -> Path:
+    """Give where a user's "models" or "cache" lie, without a look at the disk.
 
     `EDGE_HOME` moves it; otherwise the XDG data folder holds it.
+
+    Raises:
+        InputError: the user has no home.
     """
     home = os.environ.get("EDGE_HOME")
-    if home:
-        base = Path(home).expanduser()
-    else:
-        data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-        base = Path(data).expanduser() / "edge"
-    folder = base / kind
-    folder.mkdir(parents=True, exist_ok=True)
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    base = Path(home) if home else Path(data) / "edge"
+    try:
+        return base.expanduser() / kind
+    except RuntimeError as error:
+        raise InputError(f"{base}: this user has no home", hint=SET_HOME) from error
+
+
+def user_folder(kind: str) -> Path:
+    """Give the folder of `user_path`, made on first use.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    folder = user_path(kind)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror or error})", hint=SET_HOME
+        ) from error
     return folder

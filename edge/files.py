@@ -21,6 +21,9 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+MOST_BYTES = 2**31 - 1
+"""What an ONNX file can hold, the largest one that is read whole."""
+
 
 def explain_os_error(path: Path | str, error: OSError) -> InputError:
     """Turn what the system said of a file into one line for a person."""
@@ -62,16 +65,26 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     """Read a whole file.
 
+    Args:
+        path: the file.
+        most_bytes: a larger one, say a video given by mistake, is not what is wanted.
+
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or is larger.
     """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            size_bytes = os.fstat(file.fileno()).st_size
+            if size_bytes <= most_bytes:
+                return file.read()
     except OSError as error:
         raise explain_os_error(path, error) from error
+    raise InputError(
+        f"{path}: has {size_bytes:,} bytes, at most {most_bytes:,} are read", hint="Check the path"
+    )
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -96,10 +109,8 @@ def check_target(path: Path) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder")
-        if not path.exists():
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:64]}.")
-            os.close(handle)
-            Path(name).unlink()
+        if path.is_file() or not path.exists():  # a device is written as it is
+            _make_partial(path).unlink()
     except OSError as error:
         raise explain_os_error(path, error) from error
 
@@ -110,9 +121,13 @@ def check_target_folder(path: Path) -> None:
     Raises:
         InputError: it is a file, or it or the folder above it is missing or closed.
     """
-    if path.exists() and not path.is_dir():
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except OSError as error:  # a folder above is closed to this user, or the name is too long
+        raise explain_os_error(path, error) from error
+    if exists and not is_folder:
         raise InputError(f"{path}: is a file, a folder is wanted", hint="Give another path")
-    check_target(path / ".probe" if path.exists() else path)
+    check_target(path / ".probe" if exists else path)
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -141,9 +156,7 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
 @contextmanager
 def _replacement(path: Path, mode: int = 0o644) -> Iterator[Path]:
     """Give a temporary file beside `path` that takes its place on success and goes on failure."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    partial = Path(name)
+    partial = _make_partial(path)
     try:
         yield partial
         partial.chmod(mode)
@@ -152,3 +165,10 @@ def _replacement(path: Path, mode: int = 0o644) -> Iterator[Path]:
         with suppress(OSError):
             partial.unlink()
         raise
+
+
+def _make_partial(path: Path) -> Path:
+    """Make an empty file beside `path`, whose name is cut so that it fits where `path` fits."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.")
+    os.close(handle)
+    return Path(name)

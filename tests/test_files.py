@@ -18,6 +18,7 @@ from strategies import QUICK
 from edge.errors import InputError
 from edge.files import (
     check_target,
+    check_target_folder,
     explain_os_error,
     read_bytes,
     read_toml,
@@ -140,6 +141,17 @@ def test_read_names_the_path_when_it_is_missing_or_a_folder(tmp_path, read):
     assert told(caught) == f"{tmp_path}: is a folder, a file is wanted. Give the path of a file"
 
 
+def test_read_refuses_what_is_too_large_before_it_takes_the_memory(tmp_path):
+    with (tmp_path / "film.mp4").open("wb") as film:
+        film.truncate(3 << 30)
+    with pytest.raises(InputError) as caught:
+        read_bytes(tmp_path / "film.mp4")
+    assert told(caught) == (
+        f"{tmp_path}/film.mp4: has 3,221,225,472 bytes, at most 2,147,483,647 are read."
+        " Check the path"
+    )
+
+
 def test_explain_gives_one_line_for_every_error_of_the_system():
     errors = [OSError(number, os.strerror(number)) for number in errno.errorcode]
     for error in [*errors, OSError("odd")]:
@@ -160,6 +172,28 @@ def test_target_is_refused_before_the_work_when_it_cannot_be_written(tmp_path):
     check_target(tmp_path / "old")
     assert [item.name for item in tmp_path.iterdir()] == ["old"]
     assert (tmp_path / "old").read_bytes() == b"old"
+
+
+def test_target_is_refused_before_the_work_when_its_folder_takes_no_new_file():
+    """An old file that may be read is replaced by a new one, which has to lie beside it first."""
+    with pytest.raises(InputError) as caught:
+        check_target(Path("/proc/self/status"))
+    assert told(caught).startswith("/proc/self/status: ")
+    check_target(Path("/dev/null"))
+
+
+@pytest.mark.parametrize("check", [check_target, check_target_folder])
+def test_target_is_refused_in_one_line_when_its_name_is_too_long(tmp_path, check):
+    with pytest.raises(InputError) as caught:
+        check(tmp_path / ("x" * 300))
+    assert "xxx: File name too long. " in told(caught)
+
+
+@pytest.mark.parametrize("name", ["x" * 255, "\N{OK HAND SIGN}" * 63])
+def test_the_longest_names_can_be_written(tmp_path, name):
+    check_target(tmp_path / name)
+    write_atomic(tmp_path / name, b"data")
+    assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("text", [b"a = ", b"\xff\xfe", b"[a]\n[a]"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,9 @@ def choose(probabilities: Probabilities) -> list[int]:
     ranked = np.sort(probabilities, axis=1)
     is_sure = ranked[:, -1] - ranked[:, -2] > MARGIN
     best = probabilities.argmax(axis=1)
-    queues = [list(np.flatnonzero(is_sure & (best == place))) for place in range(ranked.shape[1])]
-    chosen: list[int] = []
-    while len(chosen) < PICTURES:
-        chosen += [int(queue.pop(0)) for queue in queues if queue]
-    return sorted(chosen[:PICTURES])
+    queues = [np.flatnonzero(is_sure & (best == place)) for place in range(ranked.shape[1])]
+    in_turn = (int(one) for turn in zip_longest(*queues) for one in turn if one is not None)
+    return sorted(islice(in_turn, PICTURES))
 
 
 def make_reference() -> dict[str, Any]:
@@ -82,10 +81,11 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, default=Path(REFERENCE))
+    output = parser.parse_args().output
     text = json.dumps(make_reference())
     for mark in ('"pictures', '"models"', '"squeezenet8', "["):  # a line a picture, for a diff
         text = text.replace(f", {mark}", f",\n{mark}")
-    parser.parse_args().output.write_text(f"{text}\n")
+    output.write_text(f"{text}\n")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import queue
 import sys
-import threading
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,12 +30,15 @@ from torch.nn import functional as F
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
 MEAN_RGB = (123.675, 116.28, 103.53)
 STD_RGB = (58.395, 57.12, 57.375)
 FIRES = {2: (16, 64), 3: (16, 64), 4: (32, 128), 5: (32, 128),
          6: (48, 192), 7: (48, 192), 8: (64, 256), 9: (64, 256)}  # fmt: skip
 POOL_BEFORE = (2, 4, 6)
+MADE_AHEAD = 4
+"""Batches that wait for the training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,25 +172,28 @@ def centre(image: npt.NDArray[np.uint8], size_px: int) -> npt.NDArray[np.uint8]:
 def training_batches(
     split: Split, recipe: Recipe, epoch: int
 ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]:
-    """Yield the augmented batches of one epoch, made one step ahead in a thread."""
+    """Yield the augmented batches of one epoch, a few of them made ahead in a thread."""
     rng = np.random.default_rng([recipe.seed, epoch])
     order = rng.permutation(len(split.images))
     steps = len(order) // recipe.batch
-    ready: queue.Queue[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]] = queue.Queue(4)
 
-    def produce() -> None:
+    def make(step: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+        others = rng.integers(0, len(split.images), len(chosen))
+        views = [
+            augment(split.images[i], split.images[j], recipe.train_px, rng)
+            for i, j in zip(chosen, others, strict=True)
+        ]
+        return np.stack(views), split.labels[chosen]
+
+    with ThreadPoolExecutor(1) as ahead:  # one thread keeps the order in which `rng` is asked
+        waiting: deque[Future[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]]] = deque()
         for step in range(steps):
-            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
-            others = rng.integers(0, len(split.images), len(chosen))
-            views = [
-                augment(split.images[i], split.images[j], recipe.train_px, rng)
-                for i, j in zip(chosen, others, strict=True)
-            ]
-            ready.put((np.stack(views), split.labels[chosen]))
-
-    threading.Thread(target=produce, daemon=True).start()
-    for _ in range(steps):
-        yield ready.get()
+            waiting.append(ahead.submit(make, step))
+            if len(waiting) > MADE_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def learning_rate(recipe: Recipe, progress_epochs: float) -> float:

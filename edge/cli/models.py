@@ -34,7 +34,7 @@ def list_command(as_json: bool) -> None:
     rows = [
         {
             "name": entry.name,
-            "here": entry.path().exists(),
+            "here": entry.is_here(),
             "size_bytes": entry.size_bytes,
             "licence": entry.licence,
             "summary": entry.summary,

@@ -11,7 +11,7 @@ import click
 from edge.cli.quant_options import quant_options, read_quant_options, say_cost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edge.model.onnx_file import Model
     from edge.quant.dataset import CalibrationSet
@@ -84,13 +84,20 @@ def quantize(
     from edge.quant.quantize import check_model
     from edge.quant.table import find_measured, table_key, table_path
 
-    _check_usage(output, tensorrt_cache, table, report)
+    of_int8 = {
+        "--table": table is not None, "--report": report is not None, "--fast": fast,
+        "--symmetric": symmetric, "--keep-float": bool(keep_float),
+        "--max-drop": max_drop is not None, "--held-out": held_out is not None,
+    }  # fmt: skip
+    _check_usage(output, tensorrt_cache, of_int8)
     options, gate = read_quant_options(
         fast=fast, symmetric=symmetric, keep_float=keep_float, max_drop=max_drop
     )
-    beside = table_path(output) if output else None
-    for path in filter(None, (output, beside, tensorrt_cache)):
+    for path in filter(None, (output, tensorrt_cache)):
         check_target(path)
+    beside = table_path(output) if output else None
+    if beside is not None:
+        check_target(beside)
     if report is not None:
         check_target_folder(report)
     fp32 = load_model(resolve_model(model))
@@ -118,14 +125,15 @@ def quantize(
 
 
 def _check_usage(
-    output: Path | None, tensorrt_cache: Path | None, table: Path | None, report: Path | None
+    output: Path | None, tensorrt_cache: Path | None, of_int8: Mapping[str, bool]
 ) -> None:
-    if output is None and tensorrt_cache is None:
+    if output is not None:
+        return
+    if tensorrt_cache is None:
         raise click.UsageError("Give -o, --tensorrt-cache or both.")
-    if output is None and table is not None:
-        raise click.UsageError("Give -o too: --table is of the INT8 model.")
-    if output is None and report is not None:
-        raise click.UsageError("Give -o too: --report is of the INT8 model.")
+    for option, is_given in of_int8.items():
+        if is_given:
+            raise click.UsageError(f"Give -o too: {option} is of the INT8 model.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,11 +8,11 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edge.assets import bundled, user_folder
+from edge.assets import SET_HOME, bundled, user_folder
 from edge.doctor.check import Check
 from edge.engine.plan import Machine, read_plan, read_sidecar, sidecar_path
 from edge.engine.trt_api import PACKAGES
-from edge.errors import EdgeError, PlanMismatchError
+from edge.errors import EdgeError, InputError, PlanMismatchError
 from edge.files import check_target_folder, sha256_file
 from edge.model.zoo import CATALOGUE, list_models
 
@@ -36,9 +36,8 @@ def check_disk() -> Iterator[Check]:
     try:
         folder = user_folder("cache")
         check_target_folder(folder)
-    except (OSError, EdgeError) as error:
-        reason = error.args[0] if isinstance(error, EdgeError) else error
-        yield Check("user folder", "broken", str(reason), "Set EDGE_HOME to a folder of yours")
+    except InputError as error:
+        yield Check("user folder", "broken", str(error.args[0]), SET_HOME)
         return
     free_mb = shutil.disk_usage(folder).free // 1_000_000
     detail = f"{folder.parent}, {free_mb:,} MB free"
@@ -62,9 +61,9 @@ def check_models() -> Iterator[Check]:
     for entry in entries:
         if entry.file:
             yield _check_bundled(entry)
-        elif entry.path().exists():
+        elif entry.is_here():
             yield _check_pulled(entry)
-    away = [entry.name for entry in entries if not entry.file and not entry.path().exists()]
+    away = [entry.name for entry in entries if not entry.file and not entry.is_here()]
     if away:
         yield Check("not pulled", "ok", f"{', '.join(away)}; edge models pull NAME fetches one")
 
@@ -97,7 +96,7 @@ def check_plans(place: Place, graphics: Graphics) -> Iterator[Check]:
     """Judge each plan that is kept: whole, and made for this machine."""
     try:
         plans = sorted(user_folder("cache").glob("*.plan"))
-    except OSError:  # told by the check of the folder
+    except InputError:  # told by the check of the folder
         return
     for path in plans:
         yield _check_plan(path, place, graphics)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -11,6 +12,9 @@ from onnx import helper, numpy_helper, shape_inference
 
 from edge.errors import InputError, ModelError
 from edge.model.onnx_file import Model, inputs_of, shape_of, with_contract
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 OPEN = "batch"
 _PROBE = 2  # any size but 1 shows whether the network really follows its input
@@ -82,8 +86,10 @@ def _set_batch(value: onnx.ValueInfoProto, batch: int | str) -> None:
 
 def _follow_input_in_reshapes(graph: onnx.GraphProto) -> None:
     """Let each reshape of a picture to (1, ...) keep its input's first side in place of the 1."""
-    constants = {item.name: item for item in graph.initializer}
-    made_by = {node.output[0]: node for node in graph.node if node.op_type == "Constant"}
+    constants = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            constants[node.output[0]] = _value_of(node)
     from_pixels = {inputs_of(graph)[0].name}
     for node in graph.node:
         if from_pixels.isdisjoint(node.input):
@@ -91,15 +97,19 @@ def _follow_input_in_reshapes(graph: onnx.GraphProto) -> None:
         from_pixels |= set(node.output)
         if node.op_type != "Reshape" or _keeps_zeros(node):
             continue
-        shape = constants.get(node.input[1])
-        if shape is None and node.input[1] in made_by:
-            shape = made_by[node.input[1]].attribute[0].t
-        sides = numpy_helper.to_array(shape) if shape is not None else np.zeros(0, np.int64)
-        if len(sides) < 2 or sides[0] != 1:
+        sides = constants.get(node.input[1], np.zeros(0, np.int64))
+        if sides.size < 2 or sides[0] != 1:
             continue
         name = f"{node.output[0]}/{OPEN}"
         graph.initializer.append(numpy_helper.from_array(np.array([0, *sides[1:]]), name))
         node.input[1] = name
+
+
+def _value_of(constant: onnx.NodeProto) -> npt.NDArray[Any]:
+    """Give the value of a node, which stands in it as a tensor, a number or a list of these."""
+    value = helper.get_attribute_value(constant.attribute[0])
+    is_tensor = isinstance(value, onnx.TensorProto)
+    return np.asarray(numpy_helper.to_array(value) if is_tensor else value)
 
 
 def _keeps_zeros(reshape: onnx.NodeProto) -> bool:

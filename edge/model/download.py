@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,8 @@ def download(origin: str, part: Path, size_bytes: int, progress: Progress) -> No
             f"{origin}: not a web address ({error})", hint="Give http://... or https://..."
         ) from error
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise explain_os_error(part, error) from error
     if done < size_bytes:
         raise UnavailableError(

@@ -18,6 +18,9 @@ PIXELS = "pixels"
 PLANES = "pixels/planes"
 BGR_FROM_RGB = [2, 1, 0]
 
+WEIGHTS_APART = 4
+"""The first IR version whose weights need not be listed among the inputs."""
+
 
 def fold(model: Model) -> Model:
     """Give the same classifier with a uint8 (1, H, W, 3) BGR input.
@@ -48,11 +51,11 @@ def fold(model: Model) -> Model:
 
     height, width = contract.input_hw
     every_node = [*nodes, *graph.node]
-    weights_only = [item for item in graph.input if item.name != old_input]
     pixels = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, [1, height, width, 3])
     del graph.node[:], graph.input[:], graph.value_info[:]
     graph.node.extend(every_node)
-    graph.input.extend([pixels, *weights_only])
+    graph.input.append(pixels)
+    proto.ir_version = max(proto.ir_version, WEIGHTS_APART)
     return with_contract(proto, contract)
 
 

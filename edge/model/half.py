@@ -43,7 +43,11 @@ def to_half(model: Model) -> Model:
 
 def _narrow_node(node: onnx.NodeProto, name: str) -> None:
     for attribute in node.attribute:
-        if node.op_type == "Constant" and attribute.name == "value":
+        if node.op_type == "Constant" and attribute.name in {"value_float", "value_floats"}:
+            bare = np.array(helper.get_attribute_value(attribute), dtype=np.float32)
+            value = helper.make_attribute("value", numpy_helper.from_array(bare))
+            attribute.CopyFrom(value)
+        if node.op_type in {"Constant", "ConstantOfShape"} and attribute.name == "value":
             _narrow(attribute.t, name)
         if node.op_type == "Cast" and attribute.name == "to" and attribute.i == TensorProto.FLOAT:
             attribute.i = TensorProto.FLOAT16

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    import onnx
 
     Weights = dict[str, npt.NDArray[np.float32]]
 
 NCNN_FLOAT16_TAG = 0x01306B47
 CODEBOOK_ENTRIES = 256
+SHAPING = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,6 @@ def _import_onnx(data: bytes, path: Path, name: str, flags: ContractFlags) -> Mo
     if flags.size_px is None and (len(sides) != 2 or None in sides):
         raise ModelError(f"{path}: its input size is open", hint="Give --size, for example 224")
     height, width = (flags.size_px,) * 2 if flags.size_px else (sides[0] or 0, sides[1] or 0)
-    last = proto.graph.node[-1].op_type
     contract = Contract(
         name=name,
         input_hw=(height, width),
@@ -217,9 +218,18 @@ def _import_onnx(data: bytes, path: Path, name: str, flags: ContractFlags) -> Mo
         licence=flags.licence or "not stated",
         source=flags.source or path.name,
         resize=flags.resize or "short",
-        output=flags.output or ("probabilities" if last == "Softmax" else "logits"),
+        output=flags.output or _output_of(proto.graph),
     )
     return with_contract(proto, contract, str(path))
+
+
+def _output_of(graph: onnx.GraphProto) -> Output:
+    """Tell probabilities by the Softmax that makes them, whatever changes their shape behind it."""
+    maker = {name: node for node in graph.node for name in node.output}
+    node = maker.get(graph.output[0].name) if graph.output else None
+    while node is not None and node.op_type in SHAPING and node.input:
+        node = maker.get(node.input[0])
+    return "probabilities" if node is not None and node.op_type == "Softmax" else "logits"
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

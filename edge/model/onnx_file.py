@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, checker, helper, numpy_helper, shape_inference
+from onnx import TensorProto, checker, external_data_helper, helper, numpy_helper, shape_inference
 
 from edge.errors import ModelError
 from edge.files import read_bytes, sha256_bytes, write_atomic
@@ -51,15 +51,18 @@ class Model:
     @property
     def parameters(self) -> int:
         """Count of weights and biases of the convolutions and matrix products."""
-        sizes = {item.name: _size(item) for item in self.proto.graph.initializer}
-        made_by = {name: node for node in self.proto.graph.node for name in node.output}
-        total = 0
-        for node in self.proto.graph.node:
-            if node.op_type in {"Conv", "Gemm", "MatMul"}:
-                for name in node.input[1:]:
-                    source = made_by.get(name)
-                    total += sizes.get(source.input[0] if source else name, 0)
-        return total
+        graph = self.proto.graph
+        sizes = {item.name: _size(item) for item in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant":
+                sizes[node.output[0]] = sum(_size(item.t) for item in node.attribute)
+        source = {name: node.input[0] for node in graph.node if node.input for name in node.output}
+        weighted = (node for node in graph.node if node.op_type in {"Conv", "Gemm", "MatMul"})
+        stored = (
+            name if name in sizes else source.get(name)
+            for node in weighted for name in node.input[1:]
+        )  # fmt: skip
+        return sum(sizes.get(name, 0) for name in stored)
 
     def sha256(self) -> str:
         """Hash of the file's bytes."""
@@ -168,7 +171,7 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
     Raises:
         ModelError: names what does not fit.
     """
-    refused = _unfit(proto, contract)
+    refused = _in_parts(proto) or _unfit(proto, contract)
     if refused:
         raise ModelError(f"{origin}: {refused[0]}", hint=refused[1])
     try:
@@ -180,9 +183,20 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
         checker.ValidationError, shape_inference.InferenceError, ValueError, TypeError, KeyError
     ) as error:  # fmt: skip
         raise ModelError(
-            f"{origin}: the network is inconsistent ({_first_line(error)})",
+            f"{origin}: the network is inconsistent ({first_line(error)})",
             hint="Export it again and check it with onnx.checker",
         ) from error
+
+
+def _in_parts(proto: onnx.ModelProto) -> tuple[str, str] | None:
+    inside = (item.t for node in all_nodes(proto.graph) for item in node.attribute)
+    tensors = [*proto.graph.initializer, *inside]
+    if any(external_data_helper.uses_external_data(item) for item in tensors):
+        return (
+            "keeps its weights in another file",
+            "Make one file of them: onnx.save(onnx.load('theirs.onnx'), 'whole.onnx') in Python",
+        )
+    return None
 
 
 def _unfit(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str] | None:
@@ -213,7 +227,8 @@ def _unfit_output(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str]
         inferred = shape_inference.infer_shapes(proto, data_prop=True)
     except (shape_inference.InferenceError, ValueError):
         return None
-    sides = [side for side in shape_of(inferred.graph.output[0]) if side != 1]
+    batch, *others = shape_of(inferred.graph.output[0]) or [1]
+    sides = [side for side in (batch or 1, *others) if side != 1]  # the batch may be open
     count = len(contract.labels)
     if sides and sides != [count] and None not in sides:
         return f"gives {sides} scores for {count} labels", "Import it with the right --labels"
@@ -244,5 +259,6 @@ def all_nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
                 yield from all_nodes(attribute.g)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Give what a library says first of a fault, cut to what one line holds."""
     return str(error).strip().split("\n", 1)[0].rstrip(".")[:160]

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, checker, helper, numpy_helper
 
 from edge.errors import InputError, ModelError
-from edge.model.onnx_file import Model, inputs_of
+from edge.model.onnx_file import Model, first_line, inputs_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -59,9 +59,8 @@ def add_top_k(model: Model, k: int) -> Model:
     try:
         checker.check_model(proto)
     except checker.ValidationError as error:
-        reason = str(error).strip().split("\n", 1)[0].rstrip(".")[:160]
         raise ModelError(
-            f"{contract.name}: its best classes cannot be picked inside ({reason})",
+            f"{contract.name}: its best classes cannot be picked inside ({first_line(error)})",
             hint="Export it with opset 13 or newer, or leave --top away",
         ) from error
     return Model(proto, replace(contract, output="probabilities"))

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.assets import bundled, user_folder
+from edge.assets import bundled, user_path
 from edge.errors import ModelError
 from edge.files import explain_os_error, read_toml
 
@@ -35,9 +35,16 @@ class CatalogueEntry:
     file: str | None = None
     url: str | None = None
 
+    def is_here(self) -> bool:
+        """Tell whether the ONNX lies there, as far as this user may look."""
+        try:
+            return self.path().exists()
+        except OSError:
+            return False
+
     def path(self) -> Path:
         """Where the ONNX lies, or will lie once it is fetched."""
-        return bundled(self.file) if self.file else user_folder("models") / f"{self.name}.onnx"
+        return bundled(self.file) if self.file else user_path("models") / f"{self.name}.onnx"
 
 
 def list_models() -> list[CatalogueEntry]:
@@ -75,6 +82,6 @@ def resolve_model(name: str) -> Path:
     if exists or path.suffix == ".onnx" or "/" in name:
         return path
     entry = find_model(name)
-    if not entry.path().exists():
+    if not entry.is_here():
         raise ModelError(f"{name}: not on this machine yet", hint=f"Run: edge models pull {name}")
     return entry.path()

@@ -11,6 +11,7 @@ import numpy as np
 from edge.engine.probe import TensorProbe
 from edge.image import Fitter, crop_box
 from edge.model.fold import fold
+from edge.quant.measure import evenly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,8 +72,7 @@ def find_doubts(calibration: CalibrationSet, model: Model) -> list[str]:
         InputError: a picture cannot be read any more.
     """
     count = len(calibration.pictures)
-    places = {round(place) for place in np.linspace(0, count - 1, min(count, MOST_SEEN))}
-    looks = list(_look_at(calibration, sorted(places), model))
+    looks = list(_look_at(calibration, sorted(evenly(count, MOST_SEEN)), model))
     few = f"{count} pictures are few, so ranges depend on which ones. Give about 200"
     return [*([few] if count < FEW else []), *_doubts_of(looks)]
 

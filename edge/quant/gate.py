@@ -105,10 +105,10 @@ def quantize_within(
 
     def passing(more: tuple[str, ...]) -> tuple[Quantized, QuantOptions] | None:
         tried = attempt(more)
-        return tried if _quality(tried[0]).drop_points <= gate.max_drop_points else None
+        return tried if tried[0].judged.drop_points <= gate.max_drop_points else None
 
     first = attempt(())
-    quality = _quality(first[0])
+    quality = first[0].judged
     if quality.drop_points <= gate.max_drop_points:
         return first
     ranked = tuple(layer.label for layer in quality.worst())
@@ -141,17 +141,14 @@ def find_fewest(most: int, attempt: Callable[[int], T | None]) -> T | None:
     return found
 
 
-def _quality(quantized: Quantized) -> Quality:
-    if quantized.quality is None:
-        msg = "was not judged"
-        raise ValueError(msg)
-    return quantized.quality
-
-
 def _refuse(model: Model, quality: Quality, gate: Gate) -> CheckFailedError:
     worst = ", ".join(layer.label for layer in quality.worst()[:NAMED])
     return CheckFailedError(
         f"{model.contract.name}: INT8 loses {quality.drop_points:.2f} points of top-1 on"
         f" {quality.pictures} pictures, {gate.max_drop_points:g} are allowed; worst are {worst}",
-        hint="Calibrate on more pictures, or give --keep-float auto",
+        hint=(
+            "Calibrate on more pictures, or allow more with --max-drop"
+            if gate.may_keep_float
+            else "Calibrate on more pictures, or give --keep-float auto"
+        ),
     )

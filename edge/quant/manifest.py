@@ -10,12 +10,15 @@ import re
 from typing import TYPE_CHECKING
 
 from edge.errors import CalibrationError
-from edge.files import read_bytes, sha256_file
+from edge.files import explain_os_error, read_bytes, sha256_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LINE = re.compile(r"(?P<path>.+?)(?:\s+(?P<sha256>[0-9a-fA-F]{64}))?")
+MOST_BYTES = 2**24
+"""Of a list: a hundred thousand long lines."""
+
+LINE = re.compile(r"(?P<path>\S+(?:\s+\S+)*?)(?:\s+(?P<sha256>[0-9a-fA-F]{64}))?")
 
 
 def read_manifest(manifest: Path) -> list[Path]:
@@ -27,7 +30,7 @@ def read_manifest(manifest: Path) -> list[Path]:
         InputError: the list or one of its files cannot be read.
     """
     try:
-        lines = read_bytes(manifest).decode().splitlines()
+        lines = read_bytes(manifest, MOST_BYTES).decode().splitlines()
     except UnicodeDecodeError as error:
         raise _no_list(manifest) from error
     files = []
@@ -44,7 +47,11 @@ def read_manifest(manifest: Path) -> list[Path]:
 
 
 def _check(path: Path, sha256: str | None, name: str) -> None:
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # a folder above is closed to this user, or the name is too long
+        raise explain_os_error(name, error) from error
+    if not is_file:
         raise CalibrationError(
             f"{name}: no such file", hint="Mend the line; a path counts from the list's own folder"
         )

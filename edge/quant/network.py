@@ -128,11 +128,13 @@ def read_network(model: Model, keep_float: Collection[str] = ()) -> Network:
     """
     graph = model.proto.graph
     stored = {item.name: item for item in graph.initializer}
-    names = set(conv_weight_names(graph))
+    weights = set(conv_weight_names(graph))
     convs = {}
     for node in graph.node:
         label = str(node.name or node.output[0])
-        if node.op_type == "Conv" and node.input[1] in names and label not in keep_float:
+        bias_is_known = set(node.input[2:]) <= {"", *stored}
+        is_known = node.op_type == "Conv" and node.input[1] in weights and bias_is_known
+        if is_known and label not in keep_float:
             convs[str(node.output[0])] = _read_conv(node, label, stored)
     tensors = [t for t in dict.fromkeys(conv.source for conv in convs.values()) if t != PLANES]
     trace = _Trace(model, convs)
@@ -167,14 +169,13 @@ def _spread_barriers(sites: dict[str, Site], trace: _Trace) -> None:
 
 def _read_conv(node: onnx.NodeProto, label: str, stored: dict[str, onnx.TensorProto]) -> Conv:
     weight = numpy_helper.to_array(stored[node.input[1]]).astype(np.float64)
-    known = len(node.input) < 3 or not node.input[2] or node.input[2] in stored
     bias = np.zeros(len(weight))
-    if len(node.input) > 2 and node.input[2] in stored:
+    if len(node.input) > 2 and node.input[2]:
         bias = numpy_helper.to_array(stored[node.input[2]]).astype(np.float64)
     values = {item.name: helper.get_attribute_value(item) for item in node.attribute}
     plain = weight.ndim == 4 and values.get("group", 1) == 1
     dense = (
-        known and plain
+        plain
         and set(values.get("dilations", [1])) == {1}
         and values.get("auto_pad", b"NOTSET") == b"NOTSET"
     )  # fmt: skip

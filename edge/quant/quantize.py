@@ -79,6 +79,14 @@ class Quantized:
         return self.measured.ranges
 
     @property
+    def judged(self) -> Quality:
+        """What it costs, where pictures were held out."""
+        if self.quality is None:
+            msg = "was not judged"
+            raise ValueError(msg)
+        return self.quality
+
+    @property
     def doubled(self) -> tuple[str, ...]:
         """Activations whose channels are computed twice."""
         return self.measured.doubled
@@ -193,7 +201,7 @@ def _float_ops(folded: Model, network: Network, options: QuantOptions) -> dict[s
             elif label in options.keep_float:
                 reason = "it was asked for"
             else:
-                reason = "its weight is not stored as float32"
+                reason = "its weight or bias is not stored as float32"
             reasons[f"{node.op_type} {label}"] = reason
     return reasons
 

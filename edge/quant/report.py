@@ -12,7 +12,7 @@ import numpy as np
 from edge.report import escape, write_page
 
 if TYPE_CHECKING:
-    from edge.quant.quality import ActivationQuality, LayerQuality, Quality
+    from edge.quant.quality import ActivationQuality, LayerQuality
     from edge.quant.quantize import Quantized
 
 REPORT_VERSION = 1
@@ -61,7 +61,7 @@ def to_json(quantized: Quantized, origin: Origin) -> str:
         quantized: judged on pictures held out.
         origin: what it is of.
     """
-    quality = _quality(quantized)
+    quality = quantized.judged
     activations: list[dict[str, Any]] = [
         {**asdict(one), "counts": one.counts.tolist()} for one in quality.activations
     ]
@@ -81,7 +81,7 @@ def to_json(quantized: Quantized, origin: Origin) -> str:
 
 def to_html(quantized: Quantized, origin: Origin) -> str:
     """Give the report as a page of its own, for light and dark screens, wide and narrow."""
-    quality = _quality(quantized)
+    quality = quantized.judged
     drop = "top-1 lost" if quality.is_labelled else "expected top-1 loss"
     figures = {
         "same answer as fp32": f"{100 * quality.agreement:.1f} %",
@@ -113,13 +113,6 @@ def to_html(quantized: Quantized, origin: Origin) -> str:
         *_list("Half of the levels", quantized.halved),
     ]
     return write_page(f"{origin.model} in INT8", parts, STYLE)
-
-
-def _quality(quantized: Quantized) -> Quality:
-    if quantized.quality is None:
-        msg = "was not judged"
-        raise ValueError(msg)
-    return quantized.quality
 
 
 def _layer_row(layer: LayerQuality, *, is_worst: bool) -> str:

@@ -26,6 +26,9 @@ SHRINKS = np.linspace(0.6, 1.0, 21)
 class Moments:
     """Running sums over pairs of what a layer reads and what it should give.
 
+    Both are counted from the mean of the first ones: where they hardly differ, float32 sums of
+    their products would lose all that is left once the means are taken out.
+
     Attributes:
         inputs: D, the length of one window.
         outputs: O.
@@ -34,39 +37,52 @@ class Moments:
     inputs: int
     outputs: int
     _count: int = 0
+    _first_input: npt.NDArray[np.float32] = field(init=False)
+    _first_output: npt.NDArray[np.float32] = field(init=False)
     _products: Array = field(init=False)
     _crossed: Array = field(init=False)
 
     def __post_init__(self) -> None:
         """Start at nothing; the last row and column are those of the constant 1."""
+        self._first_input = np.zeros(self.inputs, dtype=np.float32)
+        self._first_output = np.zeros(self.outputs, dtype=np.float32)
         self._products = np.zeros((self.inputs + 1, self.inputs + 1))
         self._crossed = np.zeros((self.inputs + 1, self.outputs))
 
     def add(self, windows: npt.NDArray[np.float32], wanted: npt.NDArray[np.float32]) -> None:
         """Add rows: windows (N, D), wanted outputs (N, O)."""
+        if not self._count:
+            self._first_input = windows.mean(axis=0)
+            self._first_output = wanted.mean(axis=0)
         ones = np.ones((len(windows), 1), dtype=np.float32)
-        rows = np.concatenate([windows, ones], axis=1)
+        rows = np.concatenate([windows - self._first_input, ones], axis=1)
         self._products += rows.T @ rows
-        self._crossed += rows.T @ wanted
+        self._crossed += rows.T @ (wanted - self._first_output)
         self._count += len(windows)
 
     def mean_input(self) -> Array:
         """Give the mean window, (D,)."""
-        return np.asarray(self._products[-1, :-1] / self._count)
+        return np.asarray(self._first_input + self._input_shift())
 
     def mean_output(self) -> Array:
         """Give the mean of what is wanted, (O,)."""
-        return np.asarray(self._crossed[-1] / self._count)
+        return np.asarray(self._first_output + self._output_shift())
 
     def covariance(self) -> Array:
         """Give the windows' covariance, (D, D)."""
-        mean = self.mean_input()
-        return np.asarray(self._products[:-1, :-1] / self._count - np.outer(mean, mean))
+        shift = self._input_shift()
+        return np.asarray(self._products[:-1, :-1] / self._count - np.outer(shift, shift))
 
     def cross_covariance(self) -> Array:
         """Give the covariance of windows and wanted outputs, (D, O)."""
         crossed = self._crossed[:-1] / self._count
-        return np.asarray(crossed - np.outer(self.mean_input(), self.mean_output()))
+        return np.asarray(crossed - np.outer(self._input_shift(), self._output_shift()))
+
+    def _input_shift(self) -> Array:
+        return np.asarray(self._products[-1, :-1] / self._count)
+
+    def _output_shift(self) -> Array:
+        return np.asarray(self._crossed[-1] / self._count)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -20,6 +20,16 @@ def test_list_names_every_model_and_where_it_is(edge):
     assert states == dict.fromkeys(BUNDLED, "here") | dict.fromkeys(ORIGIN, "pull")
 
 
+@pytest.mark.parametrize("home", ["/proc/none", "/dev/null/home", f"/{'x' * 300}"])
+def test_list_needs_no_folder_and_pull_names_the_one_that_it_cannot_make(edge, monkeypatch, home):
+    monkeypatch.setenv("EDGE_HOME", home)
+    assert all(name in edge("models", "list").stdout for name in (*BUNDLED, *ORIGIN))
+    done = edge("models", "pull", "squeezenet1.0")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"edge: {home}/models: cannot be made (")
+    assert done.stderr.endswith("Set EDGE_HOME to a folder of yours\n")
+
+
 def test_list_is_json_when_asked(edge):
     done = edge("models", "list", "--json")
     found = json.loads(done.stdout)

@@ -55,6 +55,16 @@ def test_quantize_writes_an_int8_model_that_runs(edge, small_onnx, picture_folde
     assert "6 frames, 0 dropped" in ran.stdout
 
 
+@pytest.mark.parametrize("option", ["-o", "--report", "--tensorrt-cache"])
+def test_quantize_refuses_a_name_that_is_too_long_before_the_work(
+    edge, small_onnx, picture_folder, option
+):
+    given = ["-o", "int8.onnx", option, "x" * 300]
+    done = edge("quantize", small_onnx, "--fast", "--calib", picture_folder, *given)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"edge: {'x' * 300}: File name too long. Check the path\n"
+
+
 def test_quantize_uses_its_table_again_and_measures_when_something_differs(
     edge, small_onnx, picture_folder, tmp_path
 ):
@@ -93,10 +103,21 @@ def test_quantize_wants_something_to_write(edge, small_onnx, picture_folder):
     done = edge("quantize", small_onnx, "--calib", picture_folder)
     assert done.returncode == 2
     assert done.stderr.endswith("Error: Give -o, --tensorrt-cache or both.\n")
-    words = ("--tensorrt-cache", "a.cache", "--table", "a.calib.json")
-    done = edge("quantize", small_onnx, "--calib", picture_folder, *words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--table a.json", "--report r", "--fast", "--symmetric", "--keep-float first",
+     "--max-drop 0", "--held-out judges"],
+)  # fmt: skip
+def test_quantize_refuses_what_a_cache_alone_would_not_obey(
+    edge, small_onnx, picture_folder, words
+):
+    cache = ["--tensorrt-cache", "a.cache", *words.split()]
+    done = edge("quantize", small_onnx, "--calib", picture_folder, *cache)
     assert done.returncode == 2
-    assert done.stderr.endswith("Error: Give -o too: --table is of the INT8 model.\n")
+    option = words.split()[0]
+    assert done.stderr.endswith(f"Error: Give -o too: {option} is of the INT8 model.\n")
 
 
 def test_quantize_counts_what_it_leaves_out(edge, small_onnx, picture_folder):
@@ -155,7 +176,7 @@ def test_quantize_refuses_what_costs_too_much_and_writes_nothing(
     edge, picture_folder, judges, tmp_path
 ):
     """Channels of very different loudness share a scale, so that some answer changes."""
-    save_model(make_residual(make_contract(), spread=2), tmp_path / "loud.onnx")
+    save_model(make_residual(make_contract(), seed=4, spread=2), tmp_path / "loud.onnx")
     words = ("--fast", "--symmetric", "--calib", picture_folder, "--held-out", judges)
     done = edge("quantize", "loud.onnx", *words, "--max-drop", "0", "-o", "int8.onnx")
     assert (done.returncode, done.stdout) == (3, "")

@@ -16,7 +16,6 @@ from edge.doctor.store import check_disk, check_models, check_plans
 from edge.engine.cuda import GPU
 from edge.engine.plan import sidecar_path, write_plan
 from edge.model.onnx_file import save_model
-from edge.model.zoo import find_model
 
 ORIN = Graphics(GPU("Orin", "8.7", "12.6", is_integrated=True), {"tensorrt": "10.3.0"})
 BLIND = Graphics(None, {})
@@ -91,7 +90,7 @@ def test_models_are_as_in_the_catalogue():
 
 
 def test_pulled_model_is_loaded_and_a_damaged_one_told(small_model):
-    path = find_model("squeezenet1.1").path()
+    path = user_folder("models") / "squeezenet1.1.onnx"
     save_model(small_model, path)
     found = {check.name: check for check in check_models()}
     assert found["squeezenet1.1"].detail == "pulled, 5 classes"

@@ -74,6 +74,16 @@ def test_reshape_to_one_picture_follows_the_batch(sides, constant):
     assert run_at_once(open_batch(model), views) == pytest.approx(run_onnx(model, views), abs=1e-5)
 
 
+def test_reshape_to_a_bare_list_of_numbers_follows_the_batch():
+    tail = [
+        helper.make_node("Constant", [], ["sides"], value_ints=[1, -1]),
+        helper.make_node("Reshape", ["pooled", "sides"], ["scores"]),
+    ]
+    model = fold(make_classifier(make_contract(), tail=tail))
+    views = make_views(3)
+    assert run_at_once(open_batch(model), views) == pytest.approx(run_onnx(model, views), abs=1e-5)
+
+
 def turned() -> Model:
     """Make a classifier that cannot tell its pictures from its classes."""
     sides = numpy_helper.from_array(np.array([5, 1]), "sides")

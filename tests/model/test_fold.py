@@ -144,3 +144,15 @@ def test_fold_does_not_touch_a_weight_that_does_not_read_three_planes():
     model.proto.graph.initializer[0].dims[:] = [6, 27]
     stored = {item.name: list(item.dims) for item in fold(model).proto.graph.initializer}
     assert stored["first.weight"] == [6, 27]
+
+
+def test_fold_takes_an_old_file_that_lists_its_weights_among_the_inputs():
+    model = make_classifier(make_contract())
+    old = onnx.ModelProto()
+    old.CopyFrom(model.proto)
+    old.ir_version = 3
+    old.graph.input.extend(
+        helper.make_tensor_value_info(item.name, item.data_type, item.dims)
+        for item in old.graph.initializer
+    )
+    assert_same_scores(model, fold(with_contract(old, model.contract)))

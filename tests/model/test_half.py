@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from networks import make_views, run_onnx
-from onnx import TensorProto, numpy_helper
+from networks import make_classifier, make_views, run_onnx
+from onnx import TensorProto, helper, numpy_helper
+from samples import make_contract
 
 from edge.errors import ModelError
 from edge.model.fold import fold
@@ -37,3 +38,25 @@ def test_half_refuses_a_weight_that_does_not_fit(small_model):
     bias.CopyFrom(numpy_helper.from_array(big, bias.name))
     with pytest.raises(ModelError, match=r"conv10\.bias does not fit into float16"):
         to_half(Model(proto, small_model.contract))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        helper.make_node("Constant", [], ["factor"], value_float=0.5),
+        helper.make_node("Constant", [], ["factor"], value_floats=[0.5, 1.0, 1.5, 2.0, 2.5]),
+        helper.make_node(
+            "ConstantOfShape", ["sides"], ["factor"],
+            value=helper.make_tensor("value", TensorProto.FLOAT, [1], [0.5]),
+        ),
+    ],
+    ids=["number", "numbers", "filled"],
+)  # fmt: skip
+def test_half_narrows_numbers_that_stand_in_nodes(made):
+    sides = helper.make_node("Constant", [], ["sides"], value_ints=[5])
+    product = helper.make_node("Mul", ["pooled", "factor"], ["scores"])
+    model = make_classifier(make_contract(), tail=[sides, made, product])
+    views = make_views(4)
+    wanted = run_onnx(fold(model), views)
+    got = run_onnx(to_half(model), views)
+    assert got == pytest.approx(wanted, abs=0.01 * float(np.abs(wanted).max()))

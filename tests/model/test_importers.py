@@ -257,6 +257,66 @@ def test_import_takes_a_softmax_at_the_end_for_probabilities(tmp_path):
     assert import_model(path, ContractFlags(labels=LABELS)).contract.output == "probabilities"
 
 
+def test_import_takes_a_softmax_before_a_change_of_shape_for_probabilities(tmp_path):
+    tail = [
+        helper.make_node("Softmax", ["pooled"], ["p"], axis=1),
+        helper.make_node("Flatten", ["p"], ["scores"]),
+        helper.make_node("Relu", ["pooled"], ["unused"]),
+    ]
+    path = foreign_onnx(tmp_path / "m.onnx", tail=tail)
+    assert import_model(path, ContractFlags(labels=LABELS)).contract.output == "probabilities"
+
+
+def test_import_counts_the_labels_of_a_file_with_an_open_batch(tmp_path):
+    def open_batch(proto):
+        for value in (proto.graph.input[0], proto.graph.output[0]):
+            value.type.tensor_type.shape.dim[0].dim_param = "N"
+
+    path = foreign_onnx(tmp_path / "m.onnx", open_batch)
+    assert "m.onnx: gives [5] scores for 4 labels. " in refusal(path, labels=LABELS[:4])
+    assert import_model(path, ContractFlags(labels=LABELS)).contract.labels == LABELS
+
+
+def test_import_says_how_to_make_one_file_of_a_model_and_its_weights(tmp_path):
+    path = foreign_onnx(tmp_path / "m.onnx")
+    whole = path.read_bytes()
+    onnx.save(
+        onnx.load(path), path, save_as_external_data=True, location="m.data", size_threshold=0
+    )
+    assert refusal(path, labels=LABELS) == (
+        f"{path}: keeps its weights in another file. Make one file of them:"
+        " onnx.save(onnx.load('theirs.onnx'), 'whole.onnx') in Python"
+    )
+    onnx.save(onnx.load(path), path)
+    assert len(path.read_bytes()) == pytest.approx(len(whole), rel=0.2)
+    assert import_model(path, ContractFlags(labels=LABELS)).contract.labels == LABELS
+
+
+def weights_in_nodes(proto):
+    for item in list(proto.graph.initializer):
+        proto.graph.node.insert(0, helper.make_node("Constant", [], [item.name], value=item))
+    del proto.graph.initializer[:]
+
+
+def test_import_opens_no_file_that_a_node_names(tmp_path):
+    def look_elsewhere(proto):
+        weights_in_nodes(proto)
+        tensor = proto.graph.node[0].attribute[0].t
+        tensor.ClearField("raw_data")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value="/etc/passwd")
+
+    path = foreign_onnx(tmp_path / "m.onnx", look_elsewhere)
+    assert "keeps its weights in another file" in refusal(path, labels=LABELS)
+
+
+def test_import_counts_weights_that_stand_in_nodes(tmp_path):
+    flags = ContractFlags(labels=LABELS)
+    stored = import_model(foreign_onnx(tmp_path / "stored.onnx"), flags).parameters
+    in_nodes = foreign_onnx(tmp_path / "nodes.onnx", weights_in_nodes)
+    assert import_model(in_nodes, flags).parameters == stored
+
+
 @pytest.mark.parametrize("data", [b"", b"garbage", COMPRESSED[:5000]], ids=["empty", "text", "cut"])
 @pytest.mark.parametrize("name", ["m.net", "m.bin", "m.onnx"])
 def test_import_refuses_garbage_of_any_name(tmp_path, name, data):

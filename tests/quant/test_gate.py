@@ -82,11 +82,13 @@ def test_model_beyond_the_limit_is_refused_with_its_worst_layers(pictures):
     line = told(caught)
     assert "points of top-1 on 10 pictures, -1 are allowed; worst are " in line
     assert "second" in line.split("worst are ")[1]
+    assert caught.value.hint.endswith("or give --keep-float auto")
 
 
 def test_automatic_mode_refuses_where_nothing_suffices(pictures):
     kept, held = choose_held_out(pictures, None)
     model = make_classifier(make_contract())
     gate = Gate(-1.0, may_keep_float=True)
-    with pytest.raises(CheckFailedError, match="-1 are allowed"):
+    with pytest.raises(CheckFailedError, match="-1 are allowed") as caught:
         quantize_within(model, (kept, held), gate, options=FAST, progress=silent)
+    assert "auto" not in caught.value.hint

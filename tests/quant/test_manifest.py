@@ -12,7 +12,7 @@ from networks import told
 from samples import make_picture
 from strategies import QUICK
 
-from edge.errors import CalibrationError
+from edge.errors import CalibrationError, InputError
 from edge.quant.dataset import open_calibration_set
 from edge.quant.manifest import LINE, read_manifest
 
@@ -57,6 +57,15 @@ def test_list_is_refused_when_a_file_is_missing_or_another_one(tmp_path):
         assert told(caught).startswith(f"{manifest}, line 2: {words}")
 
 
+def test_list_is_refused_when_a_line_is_longer_than_any_name(tmp_path):
+    """JSON on one line, given by mistake."""
+    manifest = tmp_path / "labels.json"
+    manifest.write_text("[" + "1," * 300 + "1]")
+    with pytest.raises(InputError) as caught:
+        read_manifest(manifest)
+    assert told(caught).endswith("1]: File name too long. Check the path")
+
+
 @pytest.mark.parametrize("data", [b"\xff\xd8\xff\xe0", b"a.png\0\n", b"\x08\x07\x12\x00zero"])
 def test_list_is_refused_when_it_is_no_text(tmp_path, data):
     manifest = tmp_path / "list.txt"
@@ -64,6 +73,12 @@ def test_list_is_refused_when_it_is_no_text(tmp_path, data):
     with pytest.raises(CalibrationError) as caught:
         read_manifest(manifest)
     assert told(caught).startswith(f"{manifest}: is no list of pictures. ")
+
+
+def test_line_of_many_blanks_is_read_at_once():
+    """In time that grows with the square of them this would take a day."""
+    line = f"a{' ' * 2_000_000}b"
+    assert LINE.fullmatch(line)["path"] == line
 
 
 PATHS = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1).filter(

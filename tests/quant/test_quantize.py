@@ -157,7 +157,20 @@ def test_quantize_reports_a_convolution_whose_weight_is_computed(calibration):
     graph.node.insert(2, helper.make_node("Abs", ["second.weight"], ["computed"]))
     quantized = quantize(model, calibration, progress=silent)
     assert quantized.int8_convs == 1
-    assert quantized.float_ops == {"Conv second": "its weight is not stored as float32"}
+    assert quantized.float_ops == {"Conv second": "its weight or bias is not stored as float32"}
+
+
+def test_quantize_keeps_a_convolution_float_whose_bias_is_computed(calibration):
+    """PyTorch's exporter lets equal biases share one through Identity."""
+    model = make_classifier(make_contract())
+    graph = model.proto.graph
+    graph.node[0].input[2] = "shared"
+    graph.node.insert(0, helper.make_node("Identity", ["first.bias"], ["shared"]))
+    quantized = quantize(model, calibration, progress=silent)
+    assert quantized.float_ops == {"Conv first": "its weight or bias is not stored as float32"}
+    views = make_views(4)
+    wanted, got = run_onnx(fold(model), views), run_onnx(quantized.model, views)
+    np.testing.assert_allclose(got, wanted, atol=0.02 * np.abs(wanted).max())
 
 
 def test_quantize_takes_a_network_whose_only_convolution_reads_the_pixels(calibration):
@@ -198,7 +211,7 @@ def test_quantize_says_what_it_does_not_understand_and_leaves_it_float(calibrati
     assert quantized.int8_convs == 2
     assert quantized.float_ops == {
         "ConvTranspose up": "only convolutions are quantised",
-        "Conv computed": "its weight is not stored as float32",
+        "Conv computed": "its weight or bias is not stored as float32",
         "Conv last": "it was asked for",
     }
     views = make_views(8, seed=77)

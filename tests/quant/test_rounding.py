@@ -86,3 +86,20 @@ def test_refit_makes_good_what_the_inputs_lost():
     assert np.abs(found - weight / 0.9).max() < 0.1 * np.abs(weight).max()
     assert np.abs(found).sum() > np.abs(weight).sum()
     np.testing.assert_allclose(moments.mean_output() - found @ moments.mean_input(), 2, atol=0.05)
+
+
+def test_rounding_stays_near_the_weight_where_inputs_hardly_differ():
+    """Pictures of one colour: what float32 loses of their squares is more than what they vary."""
+    rng = np.random.default_rng(2)
+    weight = rng.normal(0, 1, (8, 64))
+    moments = Moments(64, 8)
+    level = rng.uniform(0, 4, 64)
+    for _ in range(4):
+        rows = np.tile(level, (256, 1)).astype(np.float32)
+        rows[:8] += rng.normal(0, 1e-3, (8, 64)).astype(np.float32)
+        moments.add(rows, (rows @ weight.T).astype(np.float32))
+    found = refit(weight, moments)
+    np.testing.assert_allclose(found, weight, atol=0.05)
+    np.testing.assert_allclose(
+        round_weight(found, moments.covariance()).values(), weight, atol=0.07
+    )
