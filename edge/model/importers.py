@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import checker, external_data_helper
 
 from edge.assets import bundled
 from edge.errors import ModelError
@@ -19,6 +20,7 @@ from edge.model.onnx_file import (
     inputs_of,
     parse_proto,
     shape_of,
+    weight_files,
     with_contract,
 )
 from edge.model.squeezenet import build_squeezenet, weight_shapes
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
+    import onnx
 
     Weights = dict[str, npt.NDArray[np.float32]]
 
@@ -192,6 +195,7 @@ class _Cursor:
 
 def _import_onnx(data: bytes, path: Path, name: str, flags: ContractFlags) -> Model:
     proto = parse_proto(data, str(path))
+    _take_weights_in(proto, path)
     stored = any(item.key == CONTRACT_KEY for item in proto.metadata_props)
     if stored and not flags.given():
         raise ModelError(
@@ -220,6 +224,19 @@ def _import_onnx(data: bytes, path: Path, name: str, flags: ContractFlags) -> Mo
         output=flags.output or ("probabilities" if last == "Softmax" else "logits"),
     )
     return with_contract(proto, contract, str(path))
+
+
+def _take_weights_in(proto: onnx.ModelProto, path: Path) -> None:
+    """Read weights that lie in files beside `path`, as PyTorch exports them, into the network."""
+    if not (apart := weight_files(proto)):
+        return
+    try:
+        external_data_helper.load_external_data_for_model(proto, str(path.parent))
+    except (OSError, ValueError, checker.ValidationError) as error:
+        raise ModelError(
+            f"{path}: its weights cannot be read from {', '.join(apart)}",
+            hint="Copy that file, whole, beside it",
+        ) from error
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

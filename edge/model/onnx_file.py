@@ -134,6 +134,16 @@ def parse_proto(data: bytes, origin: str) -> onnx.ModelProto:
     return proto
 
 
+def weight_files(proto: onnx.ModelProto) -> list[str]:
+    """Name the files beside the network's own in which it keeps weights."""
+    return sorted({
+        str(entry.value)
+        for item in proto.graph.initializer
+        for entry in item.external_data
+        if entry.key == "location" and item.data_location == TensorProto.EXTERNAL
+    })  # fmt: skip
+
+
 def load_model(path: Path) -> Model:
     """Read an ONNX file of ours.
 
@@ -186,12 +196,8 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
 
 
 def _unfit(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str] | None:
-    unknown = unknown_ops(proto)
-    if unknown:
-        return (
-            f"unknown operator {', '.join(unknown)}",
-            "Export the model with standard ONNX operators",
-        )
+    if refused := _unfit_whole(proto):
+        return refused
     inputs = inputs_of(proto.graph)
     if len(inputs) != 1 or not proto.graph.output:
         return f"has {len(inputs)} inputs, one is wanted", "Export a single-picture classifier"
@@ -206,6 +212,20 @@ def _unfit(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str] | None
     if any(side not in (None, right) for side, right in zip(shape, wanted, strict=True)):
         return f"input is {shape}, the contract wants {wanted}", "Import it with the right --size"
     return _unfit_output(proto, contract)
+
+
+def _unfit_whole(proto: onnx.ModelProto) -> tuple[str, str] | None:
+    if unknown := unknown_ops(proto):
+        return (
+            f"unknown operator {', '.join(unknown)}",
+            "Export the model with standard ONNX operators",
+        )
+    if apart := weight_files(proto):
+        return (
+            f"keeps its weights in {', '.join(apart)}",
+            "Store them inside: onnx.save(onnx.load(FILE), FILE)",
+        )
+    return None
 
 
 def _unfit_output(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str] | None:

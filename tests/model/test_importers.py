@@ -215,6 +215,41 @@ def test_import_stores_what_was_said_of_an_onnx_and_the_file_runs_alone(tmp_path
     assert run_onnx(model, np.zeros((1, 3, 64, 64), dtype=np.float32)).shape == (1, 5)
 
 
+def onnx_with_weights_apart(folder):
+    """Write a network as PyTorch does: its weights in a second file."""
+    path = foreign_onnx(folder / "m.onnx")
+    onnx.save_model(
+        onnx.load_model(path),
+        path,
+        save_as_external_data=True,
+        location="m.onnx.data",
+        size_threshold=0,
+    )
+    return path
+
+
+def test_import_takes_in_weights_that_lie_in_a_file_of_their_own(tmp_path):
+    """Else the result breaks when it is moved, and two models of other weights have one hash."""
+    path = onnx_with_weights_apart(tmp_path)
+    model = import_model(path, ContractFlags(labels=LABELS))
+    pixels = np.random.default_rng(0).random((1, 3, 64, 64), dtype=np.float32)
+    wanted = run_onnx(make_classifier(make_contract()), pixels)
+    np.testing.assert_array_equal(run_onnx(model, pixels), wanted)
+
+
+@pytest.mark.parametrize("kept", [None, 10])
+def test_import_names_the_file_of_weights_that_is_missing_or_cut(tmp_path, kept):
+    path = onnx_with_weights_apart(tmp_path)
+    weights = tmp_path / "m.onnx.data"
+    data = weights.read_bytes()
+    weights.unlink()
+    if kept:
+        weights.write_bytes(data[:kept])
+    assert refusal(path, labels=LABELS) == (
+        f"{path}: its weights cannot be read from m.onnx.data. Copy that file, whole, beside it"
+    )
+
+
 def test_import_wants_labels_for_an_onnx(tmp_path):
     path = foreign_onnx(tmp_path / "m.onnx")
     assert refusal(path) == f"{path}: no labels. Give --labels FILE, one name a line"
