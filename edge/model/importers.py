@@ -11,7 +11,7 @@ import numpy as np
 from onnx import checker, external_data_helper
 
 from edge.assets import bundled
-from edge.errors import ModelError
+from edge.errors import InputError, ModelError
 from edge.files import read_bytes
 from edge.model.contract import ChannelOrder, Contract, Output, Resize
 from edge.model.onnx_file import (
@@ -85,9 +85,10 @@ def import_model(path: Path, flags: ContractFlags) -> Model:
     mark of its own; ncnn's float16 file of SqueezeNet 1.1 by its tag; all else is read as ONNX.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or the deviations are of pictures from 0 to 1.
         ModelError: it is none of the three, is broken, or lacks what the flags did not give.
     """
+    _refuse_unit_range(flags)
     data = read_bytes(path)
     if not data:
         raise ModelError(f"{path}: the file is empty", hint="Get it again")
@@ -100,6 +101,16 @@ def import_model(path: Path, flags: ContractFlags) -> Model:
         contract = _override(TORCHVISION_1_1.renamed(name), flags)
         return build_squeezenet("1.1", contract, parse_ncnn_squeezenet11(data, str(path)))
     return _import_onnx(data, path, name, flags)
+
+
+def _refuse_unit_range(flags: ContractFlags) -> None:
+    """Refuse PyTorch's usual figures, which would give wrong labels without a word."""
+    if flags.std is not None and 0 < max(flags.std) < 1:
+        said = " ".join(f"{value:g}" for value in flags.std)
+        raise InputError(
+            f"--std {said}: is for pixels from 0 to 1, they are 0 to 255 here",
+            hint="Multiply --mean and --std by 255",
+        )
 
 
 def _override(contract: Contract, flags: ContractFlags) -> Contract:

@@ -278,6 +278,15 @@ def test_import_refuses_another_size_than_the_files_own(tmp_path):
     )
 
 
+def test_import_refuses_a_deviation_for_pixels_from_0_to_1(tmp_path):
+    path = foreign_onnx(tmp_path / "m.onnx")
+    assert refusal(path, labels=LABELS, std=(0.229, 0.224, 0.225)) == (
+        "--std 0.229 0.224 0.225: is for pixels from 0 to 1, they are 0 to 255 here."
+        " Multiply --mean and --std by 255"
+    )
+    assert import_model(path, ContractFlags(labels=LABELS, std=(1.0, 1.0, 1.0)))
+
+
 def test_import_says_so_when_the_contract_is_there_already(tmp_path):
     path = tmp_path / "ours.onnx"
     save_model(make_classifier(make_contract()), path)
