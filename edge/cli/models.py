@@ -54,7 +54,7 @@ def list_command(as_json: bool) -> None:
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every label.")
 def show_command(model: str, as_json: bool) -> None:
-    """Show what MODEL (a file or a name) says of itself.
+    """Show the preprocessing, labels and licence in MODEL (a file or a name).
 
     \b
     Example:
@@ -101,7 +101,7 @@ def show_command(model: str, as_json: bool) -> None:
 
 @models.command("pull")
 @click.argument("name")
-@click.option("--url", help="Mirror in the place of the public origin; the sha256 stays pinned.")
+@click.option("--url", help="Mirror to use instead of the public origin; the sha256 stays pinned.")
 def pull_command(name: str, url: str | None) -> None:
     """Fetch model NAME from its public origin, check its sha256 and import it.
 
