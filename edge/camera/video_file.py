@@ -143,14 +143,18 @@ def _open_file(path: Path) -> InputContainer:
     except OSError as error:
         raise explain_os_error(path, error) from error
     silence_ffmpeg()
+    refused = InputError(
+        f"{path}: not a video, or a truncated one", hint="Play it elsewhere, or copy it again"
+    )
     try:
         # Without a protocol, a name such as a:b.mp4 would be one.
-        return av.open(f"file:{path}", mode="r", metadata_errors="replace")
+        container = av.open(f"file:{path}", mode="r", metadata_errors="replace")
     except av.error.FFmpegError as error:
-        raise InputError(
-            f"{path}: not a video, or a truncated one",
-            hint="Play it elsewhere, or copy it again",
-        ) from error
+        raise refused from error
+    if container.format.name == "tty":  # FFmpeg draws any text file as a terminal would
+        container.close()
+        raise refused
+    return container
 
 
 def _count_frames(container: InputContainer, stream: VideoStream) -> tuple[int, int]:
