@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from edge.engine.layers import CONVOLUTIONS, Layer
 from edge.errors import ModelError, PlanMismatchError
 from edge.files import read_bytes, sha256_bytes, write_atomic
-from edge.model.batch import Batch, parse_batch
 from edge.model.contract import parse_contract
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.engine.trt_api import Precision, Target
+    from edge.model.batch import Batch
     from edge.model.contract import Contract
 
 SIDECAR_VERSION = 1
@@ -91,6 +91,8 @@ class Sidecar:
     @property
     def batch(self) -> Batch:
         """How many pictures at once the plan takes."""
+        from edge.model.batch import Batch, parse_batch  # `edge doctor` must run without ONNX
+
         return parse_batch(self.flags.batch) if self.flags.batch else Batch(1, 1, 1)
 
     def convolutions(self) -> tuple[Layer, ...]:
