@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from edge.errors import InputError
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -21,6 +23,9 @@ def user_folder(kind: str) -> Path:
     """Give the folder for a user's "models" or "cache", made on first use.
 
     `EDGE_HOME` moves it; otherwise the XDG data folder holds it.
+
+    Raises:
+        InputError: it cannot be made, say in a home that is read-only.
     """
     home = os.environ.get("EDGE_HOME")
     if home:
@@ -29,5 +34,10 @@ def user_folder(kind: str) -> Path:
         data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
         base = Path(data).expanduser() / "edge"
     folder = base / kind
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: {str(error.strerror).lower()}", hint="Set EDGE_HOME to a folder of yours"
+        ) from error
     return folder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 LEAST_MB, WANTED_MB = 100, 1024
 """A plan and its timing cache take some ten MB; a disk that runs full breaks more than edge."""
 DATA = (CATALOGUE, "engines/imagenet-labels.txt", "engines/selftest.json", "calib/demo.toml")
-REINSTALL = f"Run: {sys.executable} -m pip install --force-reinstall edge"
+REINSTALL = "Get edge again, then run ./install.sh"
 
 
 def check_disk() -> Iterator[Check]:
@@ -36,9 +35,9 @@ def check_disk() -> Iterator[Check]:
     try:
         folder = user_folder("cache")
         check_target_folder(folder)
-    except (OSError, EdgeError) as error:
-        reason = error.args[0] if isinstance(error, EdgeError) else error
-        yield Check("user folder", "broken", str(reason), "Set EDGE_HOME to a folder of yours")
+    except EdgeError as error:
+        hint = "Set EDGE_HOME to a folder of yours"
+        yield Check("user folder", "broken", str(error.args[0]), hint)
         return
     free_mb = shutil.disk_usage(folder).free // 1_000_000
     detail = f"{folder.parent}, {free_mb:,} MB free"
@@ -97,7 +96,7 @@ def check_plans(place: Place, graphics: Graphics) -> Iterator[Check]:
     """Judge each plan that is kept: whole, and made for this machine."""
     try:
         plans = sorted(user_folder("cache").glob("*.plan"))
-    except OSError:  # told by the check of the folder
+    except EdgeError:  # told by the check of the folder
         return
     for path in plans:
         yield _check_plan(path, place, graphics)

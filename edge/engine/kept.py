@@ -11,7 +11,7 @@ from edge import __version__
 from edge.assets import user_folder
 from edge.engine.base import open_engine
 from edge.engine.openvino import OpenVINOEngine, describe_runtime
-from edge.errors import EdgeError, ModelError
+from edge.errors import EdgeError, InputError, ModelError
 from edge.files import read_bytes, sha256_bytes, write_atomic
 from edge.model.contract import parse_contract
 
@@ -67,7 +67,7 @@ def _path(file: Path, aim: Aim) -> Path | None:
     name = f"{sha256_bytes(data)[:24]}-{aim}-{sha256_bytes(kind.encode())[:8]}{SUFFIX}"
     try:
         return user_folder("cache") / name
-    except OSError:
+    except InputError:
         return None
 
 

@@ -108,6 +108,19 @@ def test_verbose_says_which_picture_was_skipped(edge, picture_folder):
     assert said.stderr.startswith(f"edge: {picture_folder / 'bad.jpg'}: not a picture")
 
 
+@pytest.mark.parametrize(
+    "words", [["models", "list"], ["models", "pull", "squeezenet1.1"], ["doctor"]], ids=" ".join
+)
+def test_user_folder_that_cannot_be_made_is_told_in_one_line(edge, tmp_path, monkeypatch, words):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGE_HOME", str(tmp_path / "file"))
+    done = edge(*words)
+    folder = tmp_path / "file" / ("cache" if words == ["doctor"] else "models")
+    assert done.returncode in {1, 3}
+    assert f"{folder}: not a directory" in done.stderr + done.stdout
+    assert "Set EDGE_HOME to a folder of yours" in done.stderr + done.stdout
+
+
 def in_broken_edge(words):
     """Run the command line in a program of its own that has a bug."""
     script = (
