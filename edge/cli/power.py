@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from edge.telemetry.power import PowerFrom
 
 
+INTERVAL_MS = 1000
+"""Of tegrastats, where nothing else is said."""
+
+
 @click.command()
 @click.option("--watch", is_flag=True, help="Go on until Ctrl-C: a table, or a line per second.")
 @click.option(
@@ -23,9 +27,8 @@ if TYPE_CHECKING:
               help="Samples per second; by default 20, with tegrastats 10.")  # fmt: skip
 @click.option("--log", "log_file", metavar="FILE",
               help="Sum up a log of tegrastats instead; - is stdin.")  # fmt: skip
-@click.option("--interval", "interval_ms", type=click.IntRange(1), default=1000, metavar="MS",
-              show_default=True,
-              help="Time between the lines of a log that has no time stamps.")  # fmt: skip
+@click.option("--interval", "interval_ms", type=click.IntRange(1), metavar="MS",
+              help="Time between lines of a log without time stamps; by default 1000.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), metavar="DIR",
               help="Write a page with the curves of a log.")  # fmt: skip
 @click.option(
@@ -37,7 +40,7 @@ def power(
     power_from: PowerFrom,
     hz: float | None,
     log_file: str | None,
-    interval_ms: int,
+    interval_ms: int | None,
     report: Path | None,
     root: Path,
 ) -> None:
@@ -52,14 +55,14 @@ def power(
       edge power --watch
       edge power --log tegrastats.log --report curves
     """
-    if report is not None and log_file is None:
-        raise click.UsageError("--report is of a log; give one with --log.")
+    if log_file is None and (report or interval_ms):
+        raise click.UsageError("--report and --interval are of a log; give one with --log.")
     if log_file is not None:
         from edge.cli.power_log import print_log
 
-        if watch:
-            raise click.UsageError("--watch reads this machine; it does not go with --log.")
-        print_log(log_file, interval_ms, report, as_json=as_json)
+        if watch or hz:
+            raise click.UsageError("--watch and --hz read this machine; they do not go with --log.")
+        print_log(log_file, interval_ms or INTERVAL_MS, report, as_json=as_json)
         return
     from edge.board import SysRoot
     from edge.cli.power_live import print_once, print_until_stopped

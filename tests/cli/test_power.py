@@ -103,10 +103,11 @@ def test_what_is_no_log_is_told_in_one_line(edge, tmp_path, content, said):
     assert done.stderr.count("\n") == 1
 
 
-def test_watch_does_not_go_with_a_log(edge):
-    done = edge("power", "--watch", "--log", "-")
+@pytest.mark.parametrize("words", [("--watch",), ("--hz", "5")], ids=" ".join)
+def test_what_reads_this_machine_does_not_go_with_a_log(edge, words):
+    done = edge("power", *words, "--log", "-")
     assert done.returncode == 2
-    assert "--watch reads this machine" in done.stderr
+    assert "--watch and --hz read this machine" in done.stderr
 
 
 AGX_ORIN = """\
@@ -278,10 +279,14 @@ def test_report_without_rails_says_why_there_is_no_total(edge, tmp_path):
     assert "total not available: tegrastats printed no power rail" in page
 
 
-def test_report_is_of_a_log(edge, nano_log):
-    done = edge("power", "--report", "curves")
+@pytest.mark.parametrize("words", [("--report", "curves"), ("--interval", "5")], ids=" ".join)
+def test_what_is_of_a_log_wants_one(edge, words):
+    done = edge("power", *words)
     assert done.returncode == 2
-    assert "--report is of a log" in done.stderr
+    assert "--report and --interval are of a log" in done.stderr
+
+
+def test_report_is_refused_where_a_file_is_in_its_way(edge, nano_log):
     done = edge("power", "--log", nano_log.name, "--report", nano_log.name)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "edge: t.log: is a file, a folder is wanted. Give another path\n"
