@@ -67,6 +67,8 @@ done
 [[ $python != */* ]] || python=$(realpath -sm -- "$python")
 venv=$(realpath -sm -- "$venv")
 shown=${venv#"$caller"/}
+# What lies in ~/.local counts for nothing: a service sees no home.
+export PYTHONNOUSERSITE=1 PIP_USER=0
 cd -- "$root" # a random.py in the caller's folder must not reach Python
 
 # A run that fails leaves no half-made environment, and an old one as it was.
@@ -111,6 +113,8 @@ create_venv() {
   "$python" -c 'import ensurepip, venv' &>/dev/null ||
     die "Python $version cannot create environments. sudo apt install python$version-venv"
   until [[ -d $folder ]]; do folder=$(dirname -- "$folder"); done
+  [[ -w $folder ]] ||
+    die "$folder cannot be written to. Check its owner and mode, or choose another folder with --venv"
   free_mb=$(df -Pk -- "$folder" | awk 'NR == 2 { print int($4 / 1024) }')
   ((free_mb >= 2048)) ||
     die "$folder has $free_mb MB free, edge needs 2048. Free some, or choose another disk with --venv"
@@ -127,6 +131,8 @@ use_venv() {
   version=$(version_of "$py")
   if ! suits "$version" || ! runs 'import pip'; then
     die "$shown is no environment with pip and Python 3.10 to 3.13. Remove it, or choose another with --venv"
+  elif [[ ! -w $venv ]]; then
+    die "$shown cannot be written to. Run this as its owner, or choose another with --venv"
   elif [[ ${asked:-$version} != "$version" ]]; then
     die "$shown has Python $version, not $asked. Remove it, or choose another with --venv"
   elif [[ -n $jetson ]] && ! grep -q '^include-system-site-packages = true' "$venv/pyvenv.cfg"; then
@@ -223,4 +229,4 @@ fi
 
 fresh=
 [[ -n $demo || -n $dev ]] && first="run demo" || first=--help
-say "done. Try $shown/bin/edge $first"
+say "done. Try $(printf %q "$shown")/bin/edge $first"

@@ -136,6 +136,7 @@ class Machine:
 
     home: Path
     env: dict[str, str]
+    prefix: tuple[str, ...] = ()
 
     @property
     def clone(self) -> Path:
@@ -155,7 +156,12 @@ class Machine:
         }
 
     def command(self, *arguments: str) -> list[str]:
-        return [str(self.home / "bin/bash"), str(self.clone / "install.sh"), *arguments]
+        return [
+            *self.prefix,
+            str(self.home / "bin/bash"),
+            str(self.clone / "install.sh"),
+            *arguments,
+        ]
 
     def install(
         self, *arguments: str, cwd: Path | None = None, **env: str
@@ -309,6 +315,21 @@ def test_install_hides_nothing_of_jetpack_when_on_a_jetson(machine: Machine) -> 
     assert build_env["CPATH"] == f"{board}/usr/local/cuda/include"
     assert build_env["LIBRARY_PATH"].startswith(f"{board}/usr/local/cuda/lib64:")
     assert f"{board}/usr/local/cuda/bin:" in build_env["PATH"]
+
+
+def test_install_on_a_jetson_leans_on_nothing_in_the_users_home(
+    machine: Machine, shelf: Path
+) -> None:
+    """Edge as a service sees no home, though its venv sees JetPack's packages."""
+    machine.fake_board()
+    own = machine.home / f".local/lib/python{PYTHON}/site-packages"
+    [click] = shelf.glob("click-*.whl")
+    zipfile.ZipFile(click).extractall(own)
+
+    done = machine.install("--minimal", PIP_USER="1")
+
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert "click" in machine.packages
 
 
 def test_install_gives_way_to_jetpacks_opencv_when_it_comes_later(machine: Machine) -> None:
@@ -530,6 +551,34 @@ def test_install_leaves_a_folder_alone_when_it_is_no_venv(machine: Machine) -> N
         "../photos",
     )
     assert (machine.home / "photos/cat.jpg").exists()
+
+
+def close_folder(machine: Machine, folder: Path) -> None:
+    """Take the right to write from everybody, root included."""
+    folder.chmod(0o555)
+    if os.geteuid() == 0:
+        setpriv = shutil.which("setpriv")
+        if not setpriv:
+            pytest.skip("root may write everywhere, and setpriv is not here to change that")
+        machine.prefix = (setpriv, "--bounding-set=-dac_override")
+
+
+def test_install_says_so_when_the_clone_cannot_be_written_to(machine: Machine) -> None:
+    close_folder(machine, machine.clone)
+    assert_refused(
+        machine,
+        f"{machine.clone} cannot be written to. "
+        "Check its owner and mode, or choose another folder with --venv.",
+    )
+
+
+def test_install_says_so_when_the_venv_is_somebody_elses(machine: Machine) -> None:
+    subprocess.run([sys.executable, "-m", "venv", machine.venv], check=True)
+    close_folder(machine, machine.venv)
+    assert_refused(
+        machine,
+        ".venv cannot be written to. Run this as its owner, or choose another with --venv.",
+    )
 
 
 def test_install_refuses_an_old_venv_when_it_hides_jetpack(machine: Machine) -> None:

@@ -161,16 +161,20 @@ class VideoFileSource:
 
 def _open_file(path: Path) -> InputContainer:
     silence_ffmpeg()
+    refused = InputError(
+        f"{path}: not a video, or a truncated one", hint="Play it elsewhere, or copy it again"
+    )
     try:
         # Without a protocol, a name such as a:b.mp4 would be one.
-        return av.open(f"file:{path}", mode="r", metadata_errors="replace")
+        container = av.open(f"file:{path}", mode="r", metadata_errors="replace")
     except av.error.FFmpegError as error:
         if isinstance(error, OSError):
             raise explain_os_error(path, error) from error
-        raise InputError(
-            f"{path}: not a video, or a truncated one",
-            hint="Play it elsewhere, or copy it again",
-        ) from error
+        raise refused from error
+    if container.format.name == "tty":  # FFmpeg draws any text file as a terminal would
+        container.close()
+        raise refused
+    return container
 
 
 def _count_frames(container: InputContainer, stream: VideoStream) -> int:

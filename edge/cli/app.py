@@ -33,14 +33,14 @@ SUMMARIES = {
     "bench": "Measure how fast models run here, and compare two measurements.",
     "build": "Build a TensorRT plan from a model.",
     "cameras": "List the cameras of this machine.",
-    "doctor": "Say what is well on this machine, and what mends the rest.",
-    "eval": "Tell how often a model is right, on pictures of yours.",
+    "doctor": "Check this machine, and name the fix for what is wrong.",
+    "eval": "Measure the accuracy of a model on your pictures.",
     "models": "List, show, fetch and import models.",
-    "power": "Read the power of this machine, or of a tegrastats log.",
+    "power": "Read the power of this machine, or sum up a tegrastats log.",
     "quantize": "Turn an fp32 model into an INT8 model.",
     "run": "Classify what a camera, a video or pictures show.",
-    "selftest": "Check what of edge works on this machine.",
-    "service": "Run edge at boot, as a service of systemd.",
+    "selftest": "Test models, engine, camera and power rails on this machine.",
+    "service": "Run edge at boot, as a systemd service.",
 }
 EXIT_REFUSED = 1
 EXIT_CHECK_FAILED = 3

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from edge.cli.finite import FiniteRange
 from edge.cli.run import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -94,28 +95,28 @@ def bench() -> None:
               help="auto, tensorrt, openvino, onnxruntime, null; several take turns.")  # fmt: skip
 @click.option("--batch", "batches", type=parse_numbers, metavar="N,N", default="1",
               show_default=True,
-              help="Pictures at once, where the engine takes several.")  # fmt: skip
+              help="Batch sizes, where the engine takes several pictures at once.")  # fmt: skip
 @click.option("--threads", type=parse_numbers, metavar="N,N",
-              help="Threads of a CPU engine; without it the engine's own choice.")  # fmt: skip
+              help="Threads of a CPU engine; else the engine's own choice.")  # fmt: skip
 @click.option("--throughput", is_flag=True,
               help="Keep as many pictures in flight as the engine takes.")  # fmt: skip
-@click.option("--compare", is_flag=True, help="Say how each stands to the first, and how surely.")
+@click.option("--compare", is_flag=True, help="Compare each with the first, with intervals.")
 @click.option("--source", metavar="SOURCE",
               help="Run the whole camera loop too: demo, a video, a folder, a camera.")  # fmt: skip
-@click.option("--layers", is_flag=True, help="Take the time of each layer, where the engine can.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=20.0,
+@click.option("--layers", is_flag=True, help="Time each layer, where the engine can.")
+@click.option("--seconds", type=FiniteRange(0, min_open=True), default=20.0,
               show_default=True,
-              help="For each at most; it ends sooner when the goal is reached.")  # fmt: skip
+              help="Time limit of each; it ends sooner when the goal is reached.")  # fmt: skip
 @click.option("--precision-goal", "goal", type=parse_share, metavar="PERCENT", default="1%",
               show_default=True,
-              help="How well the median is to be known: half its 95 % interval.")  # fmt: skip
-@click.option("--no-start", is_flag=True, help="Start no fresh processes to time them.")
+              help="Half the 95 % interval of the median to reach.")  # fmt: skip
+@click.option("--no-start", is_flag=True, help="Do not time the start of fresh processes.")
 @click.option("--json", "json_file", metavar="FILE",
-              help="Write all, raw values too, as JSON; - is stdout.")  # fmt: skip
+              help="Write everything as JSON, raw values too; - is stdout.")  # fmt: skip
 @click.option("--report", "report_folder", type=click.Path(path_type=Path), metavar="FOLDER",
               help="Write a page with plots, and the plots.")  # fmt: skip
 @click.option("--predict", "predicted", metavar="BOARD",
-              help="Measure nothing: say how soon a Jetson could be done at all.")  # fmt: skip
+              help="Measure nothing: give a Jetson's bound on paper, say orin-nano.")  # fmt: skip
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
 )
@@ -136,11 +137,11 @@ def measure(
     predicted: str | None,
     root: Path,
 ) -> None:
-    """Measure each MODEL on each engine, all in turns of one stretch of time.
+    """Measure each MODEL on each engine, taking turns.
 
-    The engine alone is timed, with its input there already, until the 95 % interval of the median
-    is as narrow as the goal or the time is over; what is wrong with the machine is said. Without a
-    MODEL it is squeezenet8-int8.
+    The engine alone is timed, its input in place, until the 95 % interval of the median is as
+    narrow as the goal or the time is over. What speaks against the figures is listed. MODEL is
+    squeezenet8-int8 by default.
 
     \b
     Example:
@@ -278,7 +279,9 @@ def _telling() -> Iterator[Callable[[str], None]]:
 @click.option("--fail-over", type=parse_share, metavar="PERCENT",
               help="Exit with 3 where something became slower by more than this.")  # fmt: skip
 def diff(before: Path, after: Path, fail_over: float | None) -> None:
-    """Say what changed from BEFORE to AFTER, two files of --json, and if it is more than noise.
+    """Say what changed from BEFORE to AFTER, and whether it is more than noise.
+
+    Both are files that `edge bench measure --json` wrote.
 
     \b
     Example:

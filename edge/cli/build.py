@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model")
 @click.option("--precision", type=click.Choice(["int8", "fp16", "fp32"]), default="int8",
-              show_default=True, help="Of the convolutions.")  # fmt: skip
+              show_default=True, help="Precision of the convolutions.")  # fmt: skip
 @click.option("--calib", metavar="PICTURES",
-              help="Folder of pictures, a text file that lists them, or demo; for an fp32 MODEL"
-                   " that is to become INT8.")  # fmt: skip
+              help="Pictures to calibrate an fp32 MODEL for INT8: a folder, a text file that lists"
+                   " them, or demo.")  # fmt: skip
 @click.option("--target", type=click.Choice(["tensorrt", "tensorrt-rtx"]), default="tensorrt",
-              show_default=True, help="The product that is to run the plan.")  # fmt: skip
+              show_default=True, help="Runtime that the plan is for.")  # fmt: skip
 @click.option("--compute-capability", metavar="X.Y",
               help="GPU to build for, TensorRT-RTX only; else any from Ampere on.")  # fmt: skip
 @click.option("--workspace", "workspace_mib", type=click.IntRange(1), metavar="MIB",
-              help="Most memory that a kernel may use.")  # fmt: skip
+              help="Memory limit of a kernel.")  # fmt: skip
 @click.option("--optimization-level", type=click.IntRange(0, 5),
-              help="0 builds quickly, 5 runs quickly.")  # fmt: skip
+              help="0 builds fastest, 5 runs fastest.")  # fmt: skip
 @click.option("--timing-cache", type=click.Path(path_type=Path),
-              help="File that makes the next build quicker.")  # fmt: skip
+              help="File that makes the next build faster.")  # fmt: skip
 @click.option("--batch", metavar="MIN:OPT:MAX",
-              help="Pictures at once, say 1:1:8; without it one, fixed.")  # fmt: skip
+              help="Batch sizes, as in 1:1:8; else always 1.")  # fmt: skip
 @click.option("--top", "top_k", type=click.IntRange(1), metavar="K",
               help="Let the plan pick the K best classes; else it gives every score.")  # fmt: skip
 @click.option("--dla", "dla_core", type=click.IntRange(0), metavar="N",
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
                    " DLA needs it.")  # fmt: skip
 @quant_options
 @click.option("--tensorrt-cache", type=click.Path(path_type=Path),
-              help="Calibration cache of edge quantize, in the place of --calib; for"
+              help="Calibration cache of edge quantize, instead of --calib; for"
                    " --calibrator.")  # fmt: skip
 @click.option("--require-int8", is_flag=True,
-              help="Fail on a GPU without fast INT8 in the place of building fp16.")  # fmt: skip
+              help="Fail on a GPU without fast INT8 instead of building fp16.")  # fmt: skip
 @click.option("--layers", is_flag=True, help="Print the layer table.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True,
               help="Plan to write; its sidecar gets .json behind it.")  # fmt: skip
@@ -78,7 +78,7 @@ def build(
 ) -> None:
     """Build a TensorRT plan from MODEL (a file or a name).
 
-    A plan runs only on the GPU and the TensorRT that it was built for, so build it where it is to
+    A plan runs only on the GPU and the TensorRT that it was built for, so build it where it will
     run. An INT8 build in which a convolution came out in float is refused; with --calibrator, where
     TensorRT chooses the quicker type, it is named. What the pictures of --calib decided is kept
     beside the plan, in a file that ends in .calib.json, and used again for the same model, pictures

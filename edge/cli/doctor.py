@@ -35,12 +35,11 @@ COLOURS = {"ok": "green", "warning": "yellow", "broken": "red"}
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
 )
 def doctor(as_json: bool, root: Path) -> None:
-    """Look at all that edge needs on this machine, and name what mends what is not well.
+    """Check what edge needs on this machine, and name the fix for what is wrong.
 
     Board, JetPack, Python, heat, clocks, power, GPU, libraries, cameras, models, plans and
     settings. Each library is loaded in a process of its own, so that one that crashes is a line of
-    the report. A warning means that edge goes on, but worse. Exit code 3 says that something is
-    broken.
+    the report. A warning: edge works, but worse. Exit code 3: something is broken.
 
     \b
     Example:

@@ -23,14 +23,14 @@ NAMED = 8
 @click.command("eval")
 @click.argument("model")
 @click.option("--data", type=click.Path(path_type=Path), required=True, metavar="FOLDER|CSV",
-              help="Folder with a folder of pictures a class, named by label, number or ImageNet's"
-              " WordNet id; or a CSV of path,label.")  # fmt: skip
+              help="Folder with one folder of pictures per class, named by label, number or"
+              " ImageNet's WordNet id; or a CSV of path,label.")  # fmt: skip
 @click.option("--pictures", type=click.Path(path_type=Path), metavar="FOLDER",
-              help="From where the paths of a CSV count; else from its own folder.")  # fmt: skip
+              help="Folder that a CSV's paths are relative to; else the CSV's own.")  # fmt: skip
 @click.option("--against", metavar="MODEL",
-              help="Another model with the same classes, say the fp32 one: how often both answer"
-              " alike, and how far their probabilities are apart. Pictures without classes will"
-              " do then.")  # fmt: skip
+              help="Model with the same classes to compare with, say the fp32 one: how often both"
+              " answer alike, and how far their probabilities are apart. Pictures need no classes"
+              " then.")  # fmt: skip
 @click.option("--engine", default="auto", show_default=True, envvar="EDGE_ENGINE",
               show_envvar=True, help="auto, tensorrt, openvino or onnxruntime.")  # fmt: skip
 @click.option("--json", "json_file", metavar="FILE",
@@ -51,9 +51,10 @@ def evaluate(
     report: Path | None,
     root: Path,
 ) -> None:
-    """Judge MODEL on pictures, through the same code as `edge run`.
+    """Measure the accuracy of MODEL, through the same code as `edge run`.
 
-    Shares come with their 95 % Wilson interval: of 400 pictures, 65 % may as well be 60 or 70 %.
+    Accuracies come with their 95 % Wilson interval: 65 % of 400 pictures may as well be 60 or
+    70 %.
     Damaged pictures are counted and named, and left out.
 
     \b

@@ -54,7 +54,7 @@ def list_command(as_json: bool) -> None:
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every label.")
 def show_command(model: str, as_json: bool) -> None:
-    """Show what MODEL (a file or a name) says of itself.
+    """Show the preprocessing, labels and licence in MODEL (a file or a name).
 
     \b
     Example:
@@ -101,7 +101,7 @@ def show_command(model: str, as_json: bool) -> None:
 
 @models.command("pull")
 @click.argument("name")
-@click.option("--url", help="Mirror in the place of the public origin; the sha256 stays pinned.")
+@click.option("--url", help="Mirror to use instead of the public origin; the sha256 stays pinned.")
 def pull_command(name: str, url: str | None) -> None:
     """Fetch model NAME from its public origin, check its sha256 and import it.
 
@@ -124,13 +124,25 @@ def pull_command(name: str, url: str | None) -> None:
 )
 @click.option("--labels", type=click.Path(path_type=Path), help="Class names, one a line, or CSV.")
 @click.option("--size", type=click.IntRange(1), help="Side of the square input in pixels.")
-@click.option("--resize-short", type=click.IntRange(1), help="Short side after the resize.")
-@click.option("--resize", type=click.Choice(["short", "stretch"]), help="Resize rule.")
-@click.option("--order", type=click.Choice(["BGR", "RGB"]), help="Channel order of the input.")
-@click.option("--mean", type=float, nargs=3, help="Mean a channel, in that order, 0 to 255.")
-@click.option("--std", type=float, nargs=3, help="Deviation a channel, in that order, 0 to 255.")
-@click.option("--scores", type=click.Choice(["logits", "probabilities"]), help="What comes out.")
-@click.option("--licence", help="Of the weights.")
+@click.option(
+    "--resize-short", type=click.IntRange(1), help="Short side after the resize, before the crop."
+)
+@click.option(
+    "--resize",
+    type=click.Choice(["short", "stretch"]),
+    help="Resize the short side and crop, or stretch.",
+)
+@click.option(
+    "--order", type=click.Choice(["BGR", "RGB"]), help="Channel order of the network's input."
+)
+@click.option(
+    "--mean", type=float, nargs=3, help="Mean of each channel, in that order; pixels are 0 to 255."
+)
+@click.option("--std", type=float, nargs=3, help="Standard deviation of each, likewise.")
+@click.option(
+    "--scores", type=click.Choice(["logits", "probabilities"]), help="What the network gives."
+)
+@click.option("--licence", help="Licence of the weights.")
 @click.option("--source", help="Where the weights come from.")
 def import_command(
     file: Path,
@@ -149,7 +161,9 @@ def import_command(
     """Turn FILE into an ONNX that carries its preprocessing and labels.
 
     FILE is the author's compressed SqueezeNet 1.0 (.net), ncnn's float16 SqueezeNet 1.1 (.bin),
-    or any image classifier's ONNX with --labels.
+    or any image classifier's ONNX with --labels. An ONNX is taken to want what torchvision's
+    models want, unless options say otherwise: RGB, ImageNet's mean and deviation, and a short
+    side of 8/7 of the input (256 for 224).
 
     \b
     Example:

@@ -80,12 +80,12 @@ def _read_broker(_context: object, _option: object, text: str | None) -> Broker 
 
 OPTIONS = (
     click.option("--json", "json_file", metavar="FILE",
-                 help="Write one JSON object a frame; - is stdout."),
+                 help="Write one JSON object per frame; - is stdout."),
     click.option("--csv", "csv_file", metavar="FILE",
-                 help="Write one row of CSV a frame, with its best guess; - is stdout."),
+                 help="Write one CSV row per frame, with its best guess; - is stdout."),
     click.option("--rotate", metavar="SIZE[:KEEP]", callback=_read_rotation,
-                 help="Put these files aside as FILE.1, FILE.2 and so on at this size, such as"
-                      " 100MB:5, and keep so many; 5 if not said."),
+                 help="Rotate these files at this size to FILE.1, FILE.2 and so on, and keep KEEP"
+                      " of those, 5 by default, as in 100MB:5."),
     click.option("--metrics", metavar="[HOST]:PORT", callback=_read_metrics,
                  help="Answer Prometheus: :9464 for this machine alone, 0.0.0.0:9464 for its"
                       " network."),
@@ -94,8 +94,8 @@ OPTIONS = (
                  callback=_read_broker,
                  help="Publish to a broker, mqtt://host/topic or mqtts://host/topic."),
     click.option("--web", metavar="[HOST]:PORT", callback=_read_web,
-                 help="Show the run in a browser: :8080 on this machine, 0.0.0.0:8080 with a"
-                      " token in its network (yours, if EDGE_WEB_TOKEN has one)."),
+                 help="Show the run in a browser: :8080 for this machine alone, 0.0.0.0:8080 for"
+                      " its network, with a token (that of EDGE_WEB_TOKEN, if it is set)."),
 )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from edge.cli.finite import FiniteRange
+
 if TYPE_CHECKING:
     from edge.telemetry.power import PowerFrom
 
@@ -17,18 +19,20 @@ OF_THIS_MACHINE = {"watch": "--watch", "power_from": "--power", "hz": "--hz"}
 
 
 @click.command()
-@click.option("--watch", is_flag=True, help="Go on until Ctrl-C: a table, or a line a second.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; one object a line with --watch.")
+@click.option("--watch", is_flag=True, help="Go on until Ctrl-C: a table, or a line per second.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; one object per line with --watch."
+)
 @click.option("--power", "power_from", type=click.Choice(["auto", "tegrastats"]), default="auto",
               show_default=True,
-              help="Who tells it: the kernel and drivers, or NVIDIA's program.")  # fmt: skip
-@click.option("--hz", type=click.FloatRange(1, 100), metavar="HZ",
-              help="Samples a second; 20 unless it is said, 10 of tegrastats.")  # fmt: skip
+              help="Who reads it: edge from kernel and drivers, or tegrastats.")  # fmt: skip
+@click.option("--hz", type=FiniteRange(1, 100), metavar="HZ",
+              help="Samples per second; by default 20, with tegrastats 10.")  # fmt: skip
 @click.option("--log", "log_file", metavar="FILE",
               help="Sum up a log of tegrastats instead; - is stdin.")  # fmt: skip
-@click.option("--interval", "interval_ms", type=click.IntRange(1), default=1000, metavar="MS",
-              show_default=True,
-              help="Time between the lines of a log that has no time stamps.")  # fmt: skip
+@click.option("--interval", "interval_ms", type=click.IntRange(1), default=1000,
+              show_default=True, metavar="MS",
+              help="Time between lines of a log without time stamps.")  # fmt: skip
 @click.option("--report", type=click.Path(path_type=Path), metavar="DIR",
               help="Write a page with the curves of a log.")  # fmt: skip
 @click.option(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.cli.finite import FiniteRange
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -21,8 +23,8 @@ def quant_options(command: Command) -> Command:
     table = click.option(
         "--table",
         type=click.Path(path_type=Path),
-        help="Calibration table of an earlier run, which spares its measuring; else the one beside"
-        " the output is used if it fits.",
+        help="Calibration table of an earlier run, so that nothing is measured again; else the one"
+        " beside the output is used if it fits.",
     )
     fast = click.option(
         "--fast", is_flag=True, help="Quantise in a third of the time, a little less exactly."
@@ -30,28 +32,29 @@ def quant_options(command: Command) -> Command:
     symmetric = click.option(
         "--symmetric",
         is_flag=True,
-        help="128 levels behind a ReLU in the place of 256, for a builder without fast kernels for"
-        " the shifted form.",
+        help="128 levels behind a ReLU instead of 256, for a builder without fast kernels for the"
+        " shifted form.",
     )
     keep_float = click.option(
         "--keep-float",
         metavar="LAYER",
         multiple=True,
-        help="Convolution that is not to be quantised, may be given again; auto, beside --max-drop,"
-        " finds the fewest that it takes.",
+        help="Convolution to leave in float; repeatable. auto, with --max-drop, finds the fewest"
+        " that are needed.",
     )
     max_drop = click.option(
         "--max-drop",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         metavar="POINTS",
-        help="Refuse INT8 that loses more points of top-1, and name its worst layers.",
+        help="Refuse INT8 that loses more top-1 than this, in percentage points, and name its worst"
+        " layers.",
     )
     held_out = click.option(
         "--held-out",
         metavar="PICTURES",
-        help="What --max-drop is measured on, like --calib; without it every fifth picture of"
-        " --calib. Where all lie in folders named by their class, their classes count; else the"
-        " loss is what fp32's own probabilities make one expect.",
+        help="Pictures that --max-drop is measured on, given like --calib; else every fifth of"
+        " --calib. If all lie in folders named by class, wrong answers are counted; else the loss"
+        " is estimated from fp32's probabilities.",
     )
     return table(fast(symmetric(keep_float(max_drop(held_out(command))))))
 

@@ -13,6 +13,7 @@ import click
 
 from edge import __version__
 from edge.board import SysRoot
+from edge.cli.finite import FiniteRange
 from edge.cli.outputs import Outputs, open_outputs, output_options, take_ports
 
 if TYPE_CHECKING:
@@ -33,25 +34,25 @@ DEFAULT_MODEL = "squeezenet8-int8"
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, envvar="EDGE_MODEL",
               show_envvar=True,
-              help="Plan, ONNX of ours, or a name of `edge models list`.")  # fmt: skip
+              help="Plan, ONNX with a contract, or a name of `edge models list`.")  # fmt: skip
 @click.option("--engine", default="auto", show_default=True, envvar="EDGE_ENGINE",
               show_envvar=True,
               help="auto, tensorrt, openvino, onnxruntime or null.")  # fmt: skip
 @click.option("--throughput", is_flag=True,
-              help="Spend the cores on many frames, not on the latency of each.")  # fmt: skip
+              help="Aim at frames per second, not at the latency of each.")  # fmt: skip
 @click.option("--realtime", is_flag=True,
-              help="Play a video at its own speed, as a camera would give it.")  # fmt: skip
+              help="Play a video at its own speed, as a camera would.")  # fmt: skip
 @click.option("--rebuild", is_flag=True, help="Build the plan again even if it fits.")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True),
-              help="Stop after so long; without it the source's end or Ctrl-C does.")  # fmt: skip
+@click.option("--seconds", type=FiniteRange(0, min_open=True),
+              help="Stop after this long; else at the source's end or Ctrl-C.")  # fmt: skip
 @click.option("--top", "top_k", type=click.IntRange(1), default=5, show_default=True,
-              help="Guesses a frame.")  # fmt: skip
+              help="Guesses per frame.")  # fmt: skip
 @click.option("--power", "power_from", type=click.Choice(["auto", "tegrastats"]),
               default="auto", show_default=True,
-              help="Who tells the power: the kernel and drivers, or NVIDIA's program.")  # fmt: skip
-@click.option("--idle", "idle_s", type=click.FloatRange(0, 600), default=0.0, metavar="SECONDS",
-              help="Measure so long what the machine draws before the run, and tell the energy"
-                   " above that too.")  # fmt: skip
+              help="Who reads power: edge from kernel and drivers, or tegrastats.")  # fmt: skip
+@click.option("--idle", "idle_s", type=FiniteRange(0, 600), default=0.0, metavar="SECONDS",
+              help="Measure idle power for this long before the run, and report the energy above it"
+                   " too.")  # fmt: skip
 @output_options
 @click.option(
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
@@ -83,8 +84,8 @@ def run(
     gst:'videotestsrc is-live=true'     any GStreamer pipeline
 
     A camera that is lost is opened again until it comes back. On a terminal a live panel shows the
-    guesses, the latency and the power; elsewhere one plain line a second. Ctrl-C ends the run with
-    its summary.
+    guesses, the latency and the power; elsewhere one plain line per second. Ctrl-C ends the run
+    with its summary.
 
     \b
     Example:

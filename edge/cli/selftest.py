@@ -30,11 +30,11 @@ STDOUT = "-"
     "--root", type=click.Path(path_type=Path), default="/", envvar="EDGE_ROOT", hidden=True
 )
 def selftest(engine: str, json_file: str | None, root: Path) -> None:
-    """Check on this machine every bundled model, the engine, the camera and the power rails.
+    """Test every bundled model, the engine, the camera and the power rails on this machine.
 
-    With TensorRT and a GPU each model is built for them, in every precision, into a temporary
-    folder, which takes minutes; elsewhere the CPU engine runs. What this machine cannot test is
-    said to be not tested. Exit code 3 says that a check failed.
+    With TensorRT and a GPU each model is built in every precision into a temporary folder, which
+    takes minutes; elsewhere the CPU engine runs. What this machine cannot test is called not
+    tested. Exit code 3: a check failed.
 
     \b
     Example:

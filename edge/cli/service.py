@@ -27,7 +27,7 @@ root_option = click.option(
 
 @click.group()
 def service() -> None:
-    """Run edge at boot, as a service of systemd.
+    """Run edge at boot, as a systemd service.
 
     \b
     Example:
@@ -100,7 +100,7 @@ def remove(root: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @root_option
 def status(as_json: bool, root: Path) -> None:
-    """Tell how the service is; exit code 3 if it is not active.
+    """Show the state of the service; exit code 3 if it is not active.
 
     \b
     Example:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 LEAST_MB, WANTED_MB = 100, 1024
 """A plan and its timing cache take some ten MB; a disk that runs full breaks more than edge."""
 DATA = (CATALOGUE, "engines/imagenet-labels.txt", "engines/selftest.json", "calib/demo.toml")
-REINSTALL = f"Run: {sys.executable} -m pip install --force-reinstall edge"
+REINSTALL = "Get edge again, then run ./install.sh"
 
 
 def check_disk() -> Iterator[Check]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import checker, external_data_helper
 
 from edge.assets import bundled
-from edge.errors import ModelError
+from edge.errors import InputError, ModelError
 from edge.files import read_bytes
 from edge.model.contract import ChannelOrder, Contract, Output, Resize
 from edge.model.onnx_file import (
@@ -19,6 +20,7 @@ from edge.model.onnx_file import (
     inputs_of,
     parse_proto,
     shape_of,
+    weight_files,
     with_contract,
 )
 from edge.model.squeezenet import build_squeezenet, weight_shapes
@@ -84,9 +86,10 @@ def import_model(path: Path, flags: ContractFlags) -> Model:
     mark of its own; ncnn's float16 file of SqueezeNet 1.1 by its tag; all else is read as ONNX.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: the file cannot be read, or the deviations are of pictures from 0 to 1.
         ModelError: it is none of the three, is broken, or lacks what the flags did not give.
     """
+    _refuse_unit_range(flags)
     data = read_bytes(path)
     if not data:
         raise ModelError(f"{path}: the file is empty", hint="Get it again")
@@ -99,6 +102,16 @@ def import_model(path: Path, flags: ContractFlags) -> Model:
         contract = _override(TORCHVISION_1_1.renamed(name), flags)
         return build_squeezenet("1.1", contract, parse_ncnn_squeezenet11(data, str(path)))
     return _import_onnx(data, path, name, flags)
+
+
+def _refuse_unit_range(flags: ContractFlags) -> None:
+    """Refuse PyTorch's usual figures, which would give wrong labels without a word."""
+    if flags.std is not None and 0 < max(flags.std) < 1:
+        said = " ".join(f"{value:g}" for value in flags.std)
+        raise InputError(
+            f"--std {said}: is for pixels from 0 to 1, they are 0 to 255 here",
+            hint="Multiply --mean and --std by 255",
+        )
 
 
 def _override(contract: Contract, flags: ContractFlags) -> Contract:
@@ -194,6 +207,7 @@ class _Cursor:
 
 def _import_onnx(data: bytes, path: Path, name: str, flags: ContractFlags) -> Model:
     proto = parse_proto(data, str(path))
+    _take_weights_in(proto, path)
     stored = any(item.key == CONTRACT_KEY for item in proto.metadata_props)
     if stored and not flags.given():
         raise ModelError(
@@ -230,6 +244,19 @@ def _output_of(graph: onnx.GraphProto) -> Output:
     while node is not None and node.op_type in SHAPING and node.input:
         node = maker.get(node.input[0])
     return "probabilities" if node is not None and node.op_type == "Softmax" else "logits"
+
+
+def _take_weights_in(proto: onnx.ModelProto, path: Path) -> None:
+    """Read weights that lie in files beside `path`, as PyTorch exports them, into the network."""
+    if not (apart := weight_files(proto)):
+        return
+    try:
+        external_data_helper.load_external_data_for_model(proto, str(path.parent))
+    except (OSError, ValueError, checker.ValidationError) as error:
+        raise ModelError(
+            f"{path}: its weights cannot be read from {', '.join(apart)}",
+            hint="Copy that file, whole, beside it",
+        ) from error
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, checker, external_data_helper, helper, numpy_helper, shape_inference
+from onnx import TensorProto, checker, helper, numpy_helper, shape_inference
 
 from edge.errors import ModelError
 from edge.files import read_bytes, sha256_bytes, write_atomic
@@ -137,6 +137,17 @@ def parse_proto(data: bytes, origin: str) -> onnx.ModelProto:
     return proto
 
 
+def weight_files(proto: onnx.ModelProto) -> list[str]:
+    """Name the files beside the network's own in which it keeps weights, those of its nodes too."""
+    inside = (item.t for node in all_nodes(proto.graph) for item in node.attribute)
+    return sorted({
+        str(entry.value)
+        for item in (*proto.graph.initializer, *inside)
+        for entry in item.external_data
+        if entry.key == "location" and item.data_location == TensorProto.EXTERNAL
+    })  # fmt: skip
+
+
 def load_model(path: Path) -> Model:
     """Read an ONNX file of ours.
 
@@ -171,8 +182,7 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
     Raises:
         ModelError: names what does not fit.
     """
-    refused = _in_parts(proto) or _unfit(proto, contract)
-    if refused:
+    if refused := _unfit(proto, contract):
         raise ModelError(f"{origin}: {refused[0]}", hint=refused[1])
     try:
         for item in proto.graph.initializer:
@@ -188,24 +198,9 @@ def check_network(proto: onnx.ModelProto, contract: Contract, origin: str) -> No
         ) from error
 
 
-def _in_parts(proto: onnx.ModelProto) -> tuple[str, str] | None:
-    inside = (item.t for node in all_nodes(proto.graph) for item in node.attribute)
-    tensors = [*proto.graph.initializer, *inside]
-    if any(external_data_helper.uses_external_data(item) for item in tensors):
-        return (
-            "keeps its weights in another file",
-            "Make one file of them: onnx.save(onnx.load('theirs.onnx'), 'whole.onnx') in Python",
-        )
-    return None
-
-
 def _unfit(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str] | None:
-    unknown = unknown_ops(proto)
-    if unknown:
-        return (
-            f"unknown operator {', '.join(unknown)}",
-            "Export the model with standard ONNX operators",
-        )
+    if refused := _unfit_whole(proto):
+        return refused
     inputs = inputs_of(proto.graph)
     if len(inputs) != 1 or not proto.graph.output:
         return f"has {len(inputs)} inputs, one is wanted", "Export a single-picture classifier"
@@ -220,6 +215,20 @@ def _unfit(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str] | None
     if any(side not in (None, right) for side, right in zip(shape, wanted, strict=True)):
         return f"input is {shape}, the contract wants {wanted}", "Import it with the right --size"
     return _unfit_output(proto, contract)
+
+
+def _unfit_whole(proto: onnx.ModelProto) -> tuple[str, str] | None:
+    if unknown := unknown_ops(proto):
+        return (
+            f"unknown operator {', '.join(unknown)}",
+            "Export the model with standard ONNX operators",
+        )
+    if apart := weight_files(proto):
+        return (
+            f"keeps its weights in {', '.join(apart)}",
+            "Store them inside: onnx.save(onnx.load(FILE), FILE)",
+        )
+    return None
 
 
 def _unfit_output(proto: onnx.ModelProto, contract: Contract) -> tuple[str, str] | None:

@@ -108,6 +108,17 @@ def test_verbose_says_which_picture_was_skipped(edge, picture_folder):
     assert said.stderr.startswith(f"edge: {picture_folder / 'bad.jpg'}: not a picture")
 
 
+@pytest.mark.parametrize("words", [["models", "pull", "squeezenet1.1"], ["doctor"]], ids=" ".join)
+def test_user_folder_that_cannot_be_made_is_told_in_one_line(edge, tmp_path, monkeypatch, words):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGE_HOME", str(tmp_path / "file"))
+    done = edge(*words)
+    folder = tmp_path / "file" / ("cache" if words == ["doctor"] else "models")
+    assert done.returncode in {1, 3}
+    assert f"{folder}: cannot be made (Not a directory)" in done.stderr + done.stdout
+    assert "Set EDGE_HOME to a folder of yours" in done.stderr + done.stdout
+
+
 def in_broken_edge(words):
     """Run the command line in a program of its own that has a bug."""
     script = (
@@ -154,3 +165,20 @@ def test_printing_to_a_reader_that_left_says_nothing(edge):
     done = edge("models", "list", capture_output=False, stdout=writer, stderr=subprocess.PIPE)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run demo --seconds",
+        "run demo --idle",
+        "bench --seconds",
+        "power --hz",
+        "build x --max-drop",
+    ],
+)
+def test_nan_is_no_number_of_an_option(edge, words):
+    """It is neither below a limit nor above one, and a run of nan seconds never ends."""
+    done = edge(*words.split(), "nan")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'nan' is not a number" in done.stderr

@@ -53,6 +53,7 @@ BAD = {
     "run text.jpg": f"text.jpg: {NO_PICTURE}",
     "run text.mp4": f"text.mp4: {NO_VIDEO}",
     "run cut.mp4": f"cut.mp4: {NO_VIDEO}",
+    "run prose.txt": f"prose.txt: {NO_VIDEO}",
     "run /dev/null": f"/dev/null: {NO_VIDEO}",
     "run empty": "empty: holds no picture. Put JPEG or PNG files there, or name another folder",
     "run spoiled": "spoiled: none of its 3 pictures can be decoded."
@@ -200,6 +201,7 @@ def shelf(tiny_model, tmp_path_factory):
     (folder / "mixed" / "1-text.jpg").write_text("no picture")
     (folder / "text.jpg").write_text("no picture")
     (folder / "text.mp4").write_text("no video")
+    (folder / "prose.txt").write_text("a line of prose\n" * 1000)
     (folder / "foreign.calib.json").write_text('{"mine": true}')
     (folder / "taken.calib.json").mkdir()
     (folder / "bare.txt").write_text("# none yet\n\n")

@@ -108,7 +108,10 @@ def test_data_that_is_missing_is_named(edge, tmp_path):
     paths = os.pathsep.join((str(folder), os.environ["PYTHONPATH"]))
     done = edge("doctor", env={**os.environ, "PYTHONPATH": paths}, cwd=folder)
     assert done.returncode == 3
-    assert "broken   bundled data: missing: engines/imagenet-labels.txt. Run: " in done.stdout
+    assert (
+        "broken   bundled data: missing: engines/imagenet-labels.txt. Get edge again, "
+        in done.stdout
+    )
     assert "broken   squeezenet8: " in done.stdout
     assert done.stderr == (
         "edge: doctor: broken here: bundled data, squeezenet8. The report says what mends it\n"

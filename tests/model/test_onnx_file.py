@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from networks import make_classifier, make_int8, told
-from onnx import TensorProto, helper
+from onnx import TensorProto, external_data_helper, helper
 from samples import make_contract
 from strategies import QUICK
 
@@ -129,6 +129,10 @@ def wrong_axis(proto):
     proto.graph.node[-1].attribute.append(helper.make_attribute("axis", 9))
 
 
+def weights_apart(proto):
+    external_data_helper.convert_model_to_external_data(proto, location="w", size_threshold=0)
+
+
 def six_classes(proto):
     wider = make_classifier(make_contract(labels=tuple("abcdef")))
     proto.graph.CopyFrom(wider.proto.graph)
@@ -146,6 +150,7 @@ def six_classes(proto):
         (unknown_domain, "unknown operator Relu."),
         (loose_end, "the network is inconsistent ("),
         (wrong_axis, "the network is inconsistent ("),
+        (weights_apart, "keeps its weights in w."),
         (six_classes, "gives [6] scores for 5 labels."),
     ],
 )
