@@ -60,8 +60,9 @@ def read_scores(model: Model, data: Path) -> tuple[Scores, Classes]:
 
 def loss(scores: Scores, classes: Classes) -> float:
     """Give the mean negative log likelihood in nats."""
-    logs = np.array([log_softmax(row) for row in scores])
-    return -float(logs[np.arange(len(classes)), classes].mean())
+    above = scores - scores.max(axis=1, keepdims=True)
+    right = above[np.arange(len(classes)), classes]
+    return float((np.log(np.exp(above).sum(axis=1)) - right).mean())
 
 
 def find_factor(scores: Scores, classes: Classes) -> float:

@@ -54,7 +54,7 @@ BAD = {
     "run text.mp4": f"text.mp4: {NO_VIDEO}",
     "run cut.mp4": f"cut.mp4: {NO_VIDEO}",
     "run prose.txt": f"prose.txt: {NO_VIDEO}",
-    "run /dev/null": f"/dev/null: {NO_VIDEO}",
+    "run /dev/null": "/dev/null: cannot be opened as a camera. Try edge cameras",
     "run empty": "empty: holds no picture. Put JPEG or PNG files there, or name another folder",
     "run spoiled": "spoiled: none of its 3 pictures can be decoded."
     " Check that the files are whole pictures",
