@@ -162,6 +162,15 @@ def describe_machine(root: SysRoot) -> Machine:
     )
 
 
+def multiplies_int8_exactly(root: SysRoot) -> bool:
+    """Tell whether this CPU multiplies uint8 by int8 without saturating: any ARM, or x86 with VNNI.
+
+    Without VNNI, AVX2 and AVX-512 add two products in 16 bits, which is too few for two large ones.
+    Source: Intel 64 and IA-32 Architectures Software Developer's Manual, VPMADDUBSW.
+    """
+    return platform.machine() != "x86_64" or "vnni" in (root.read_text("proc/cpuinfo") or "")
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.board import multiplies_int8_exactly
 from edge.doctor.check import Check
 from edge.doctor.probe import Broken, Library, probe
 from edge.engine.child import run_in_child
@@ -89,7 +90,8 @@ def check_libraries(place: Place, probes: Probes) -> Iterator[Check]:
 def _describe(place: Place, module: str, found: Library) -> str:
     detail = found.version or "no version"
     if module == "openvino":
-        return f"{detail.partition('-')[0]}, runs on {found.told['devices']}"
+        how = "" if multiplies_int8_exactly(place.root) else "; INT8 in float: no VNNI"
+        return f"{detail.partition('-')[0]}, runs on {found.told['devices']}{how}"
     if module != "cv2":
         return detail
     has = "with" if found.told["gstreamer"] == "yes" else "without"

@@ -1,15 +1,12 @@
 """Networks whose INT8 is worked out in float32, for a CPU that multiplies int8 with losses.
 
-Without VNNI, AVX2 and AVX-512 add two products of uint8 and int8 in 16 bits, which saturate: scores
-come out wrong without a word. The levels of the quantisers in float are the same integers, and sums
-of them are exact in float32 up to 2^24.
-Source: Intel 64 and IA-32 Architectures Software Developer's Manual, VPMADDUBSW; oneDNN, "Nuances
-of int8 computations".
+OpenVINO takes them as they come: scores are wrong without a word. The levels of the quantisers in
+float are the same integers, and sums of their products are exact in float32 up to 2^24.
+Source: oneDNN, "Nuances of int8 computations"; `edge.board.multiplies_int8_exactly`.
 """
 
 from __future__ import annotations
 
-import platform
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,17 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
-
-    from edge.board import SysRoot
-
-
-def multiplies_exactly(root: SysRoot) -> bool:
-    """Tell whether this CPU multiplies uint8 by int8 without saturating: any ARM, or x86 with VNNI.
-
-    Args:
-        root: where /proc is.
-    """
-    return platform.machine() != "x86_64" or "vnni" in (root.read_text("proc/cpuinfo") or "")
 
 
 def with_float_levels(model: Model) -> Model:

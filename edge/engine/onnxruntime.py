@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.board import SysRoot
+from edge.board import SysRoot, multiplies_int8_exactly
 from edge.engine.base import DEFAULT_TUNING, EngineInfo, Scores, Slot
-from edge.engine.float_levels import multiplies_exactly
 from edge.engine.integer_convs import with_integer_convs
 from edge.engine.raised import raise_lowered
 from edge.engine.runtimes import load_onnxruntime
@@ -60,7 +59,7 @@ class ONNXRuntimeEngine:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = QUIET
         options.intra_op_num_threads = tuning.threads or 0  # 0 leaves them to ONNX Runtime
-        if not multiplies_exactly(HERE):
+        if not multiplies_int8_exactly(HERE):
             options.add_session_config_entry(EXACT_PRODUCTS, "1")
         try:
             self._session = onnxruntime.InferenceSession(

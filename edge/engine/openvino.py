@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.board import SysRoot
+from edge.board import SysRoot, multiplies_int8_exactly
 from edge.engine.base import DEFAULT_TUNING, EngineInfo, LayerTime, Scores, Slot
 from edge.engine.runtimes import load_openvino
 from edge.errors import EngineLostError, ModelError
@@ -36,7 +36,7 @@ def openvino_form(model: Model, root: SysRoot = HERE) -> Model:
         model: as it was quantised; another one stays as it is.
         root: where /proc is, to tell what this CPU makes of int8.
     """
-    from edge.engine.float_levels import multiplies_exactly, with_float_levels
+    from edge.engine.float_levels import with_float_levels
     from edge.engine.hoisted import with_hoisted_quantizers
     from edge.engine.raised import raise_lowered
     from edge.engine.unsigned import with_unsigned_activations
@@ -44,7 +44,7 @@ def openvino_form(model: Model, root: SysRoot = HERE) -> Model:
     if not model.is_int8:
         return model
     raised = raise_lowered(model)
-    if multiplies_exactly(root):
+    if multiplies_int8_exactly(root):
         return with_unsigned_activations(with_hoisted_quantizers(raised))
     log.info("%s: this CPU has no VNNI, so INT8 takes the time of fp32", model.contract.name)
     return with_float_levels(raised)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 
 import pytest
@@ -103,6 +104,16 @@ def test_missing_library_is_broken_unless_it_is_optional(tmp_path):
     assert checks["PyAV"].status == "broken"
     assert checks["PyAV"].mend == f"Run: {sys.executable} -m pip install av"
     assert "ONNX Runtime" not in checks
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="ARM multiplies int8 exactly")
+def test_cpu_whose_int8_is_no_faster_is_told(tmp_path):
+    def detail(flags):
+        write(tmp_path, {"proc/cpuinfo": f"flags\t\t: fpu avx2 {flags}\n"})
+        checks = check_libraries(place_of(SysRoot(tmp_path)), WELL)
+        return next(one.detail for one in checks if one.name == "OpenVINO")
+
+    assert detail("") == f"{detail('avx_vnni')}; INT8 in float: no VNNI"
 
 
 def test_opencv_of_pip_is_said_to_hide_that_of_jetpack(tmp_path):

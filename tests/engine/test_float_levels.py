@@ -16,8 +16,8 @@ from networks import make_views, prepare_int8, run_onnx
 from onnx import TensorProto, helper, numpy_helper
 from samples import make_contract
 
-from edge.board import SysRoot
-from edge.engine.float_levels import multiplies_exactly, with_float_levels
+from edge.board import SysRoot, multiplies_int8_exactly
+from edge.engine.float_levels import with_float_levels
 from edge.engine.openvino import openvino_form
 from edge.model.onnx_file import Model, save_model
 from edge.model.squeezenet import build_squeezenet, random_weights
@@ -48,12 +48,12 @@ def int8_model() -> Model:
     [("avx512f avx512_vnni", True), ("avx_vnni", True), ("avx512f avx512bw", False), ("", False)],
 )
 def test_vnni_decides(tmp_path, flags, exact):
-    assert multiplies_exactly(make_root(tmp_path, flags)) is exact
+    assert multiplies_int8_exactly(make_root(tmp_path, flags)) is exact
 
 
 @ON_X86
 def test_unknown_cpu_is_not_trusted(tmp_path):
-    assert not multiplies_exactly(SysRoot(tmp_path))
+    assert not multiplies_int8_exactly(SysRoot(tmp_path))
 
 
 def test_scores_are_those_of_the_integers(int8_model):
