@@ -52,7 +52,8 @@ def test_gpu_gives_the_same_five_guesses_as_the_reference(gpu, clip, model, mode
     assert len({row[0][1] for row in reference}) > 6  # the frames differ, so a stale slot shows
     for one, other in zip(found, reference, strict=True):
         assert [label for label, _ in one] == [label for label, _ in other]
-        assert [p for _, p in one] == pytest.approx([p for _, p in other], abs=1e-5)
+        # our ONNX Runtime engine rounds the biases too, the stand-in leaves them float
+        assert [p for _, p in one] == pytest.approx([p for _, p in other], abs=1e-3)
 
 
 def test_plan_runs_with_its_sidecars_contract(gpu, clip, plan):
