@@ -42,7 +42,11 @@ MODES = [
 @pytest.mark.parametrize("mode", MODES, ids=lambda mode: "-".join(mode.values()))
 @pytest.mark.parametrize("model", ["squeezenet8-int8", "squeezenet8"])
 def test_gpu_gives_the_same_five_guesses_as_the_reference(gpu, clip, model, mode):
-    """Every frame of a recording, two in flight, from uint8 pixels to sorted guesses."""
+    """Every frame of a recording, two in flight, from uint8 pixels to sorted guesses.
+
+    Our ONNX Runtime engine rounds the biases of INT8 too, the stand-in leaves them float.
+    """
+    apart = 0.02 if model.endswith("int8") else 1e-5
     reference = answers(
         gpu("run", clip, "--model", model, "--engine", "onnxruntime", "--json", "-")
     )
@@ -52,8 +56,7 @@ def test_gpu_gives_the_same_five_guesses_as_the_reference(gpu, clip, model, mode
     assert len({row[0][1] for row in reference}) > 6  # the frames differ, so a stale slot shows
     for one, other in zip(found, reference, strict=True):
         assert [label for label, _ in one] == [label for label, _ in other]
-        # our ONNX Runtime engine rounds the biases too, the stand-in leaves them float
-        assert [p for _, p in one] == pytest.approx([p for _, p in other], abs=1e-3)
+        assert [p for _, p in one] == pytest.approx([p for _, p in other], abs=apart)
 
 
 def test_plan_runs_with_its_sidecars_contract(gpu, clip, plan):
