@@ -14,7 +14,7 @@ pytestmark = pytest.mark.rig
 
 ENGINE = ("engine/tensorrt.py", "test_engine.py", "")
 CUDA = ("engine/cuda.py", "test_engine.py", "")
-SESSION = ("engine/trt_session.py", "test_run.py", "same_five and int8-lazy-1")
+SESSION = ("engine/trt_session.py", "test_run.py", "same_guesses and squeezenet8-lazy-1")
 BATCH = ("engine/tensorrt.py", "test_batch.py", "not plan")
 BATCH_CUDA = ("engine/cuda.py", "test_batch.py", "not plan")
 BATCH_SESSION = ("engine/trt_session.py", "test_batch.py", "plan or shape")
