@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import onnx
 from onnx import numpy_helper
 
 from edge.engine.base import open_engine
 from edge.errors import EdgeError, InputError
 from edge.evaluate.tally import RELIABILITY_BINS
 from edge.image import Fitter
-from edge.model.onnx_file import Model, load_model, save_model
+from edge.model.onnx_file import Model, copy_proto, load_model, save_model
 from edge.stats import Reliability, log_softmax
 
 if TYPE_CHECKING:
@@ -93,8 +92,7 @@ def temper(model: Model, factor: float) -> Model:
 
     Behind that convolution come a ReLU and a mean alone, which keep a positive factor.
     """
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     last = next(node for node in reversed(proto.graph.node) if node.op_type == "Conv")
     stored = {item.name: item for item in proto.graph.initializer}
     made_by = {node.output[0]: node for node in proto.graph.node}

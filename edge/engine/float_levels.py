@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edge.model.onnx_file import Model
+from edge.model.onnx_file import Model, copy_proto, readers_of, with_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,14 +27,10 @@ def with_float_levels(model: Model) -> Model:
     Weights stay as they are: beside activations in float32 no engine multiplies them in int8. A
     quantiser that others than dequantisers read, or with more than one scale, stays as well.
     """
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     graph = proto.graph
     stored = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
+    readers = readers_of(graph)
     for tensor in graph.output:
         readers.setdefault(tensor.name, []).append(onnx.NodeProto())
     zeros: dict[str, npt.NDArray[np.int_]] = {}
@@ -47,10 +43,7 @@ def with_float_levels(model: Model) -> Model:
             nodes.append(helper.make_node("Mul", [*node.input[:2]], [*node.output]))
         else:
             nodes.append(node)
-    every_node = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:], graph.value_info[:]
-    graph.node.extend(every_node)
-    return Model(proto, model.contract)
+    return with_nodes(model, proto, nodes)
 
 
 def _can_be_float(

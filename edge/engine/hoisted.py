@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from edge.model.onnx_file import Model
+from edge.model.onnx_file import Model, copy_proto, with_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,16 +18,12 @@ if TYPE_CHECKING:
 
 def with_hoisted_quantizers(model: Model) -> Model:
     """Give the same network with each quantiser that alone reads a max pool in front of it."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     graph = proto.graph
     nodes = list(graph.node)
     while (found := _find_pool(nodes, {item.name for item in graph.output})) is not None:
         nodes = _swap(nodes, *found)
-    ordered = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(ordered)
-    return Model(proto, model.contract)
+    return with_nodes(model, proto, nodes)
 
 
 Chain = tuple[onnx.NodeProto, onnx.NodeProto, list[onnx.NodeProto]]

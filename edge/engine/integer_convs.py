@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edge.model.onnx_file import Model
+from edge.model.onnx_file import Model, copy_proto, readers_of, with_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,15 +38,16 @@ def with_early_quantizers(model: Model) -> Model:
 
     Rounding keeps the order of values and leaves a level what it is, so every level stays the same.
     """
-    graph = _copy(model)
-    readers = _readers(graph)
+    proto = copy_proto(model)
+    graph = proto.graph
+    readers = readers_of(graph)
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         quantizer = _quantizer_behind(node, readers) if node.op_type in KEEPING else None
         if quantizer is not None:
             nodes += _quantize_inputs(node, list(quantizer.input[1:]))
         nodes.append(node)
-    return _with_nodes(model, graph, nodes)
+    return with_nodes(model, proto, nodes)
 
 
 def with_integer_biases(model: Model) -> Model:
@@ -55,8 +56,9 @@ def with_integer_biases(model: Model) -> Model:
     One step of a bias is one step of the sums, thousands of times finer than the levels that come
     out, so that hardly more than ties are rounded otherwise.
     """
-    graph = _copy(model)
-    readers = _readers(graph)
+    proto = copy_proto(model)
+    graph = proto.graph
+    readers = readers_of(graph)
     made_by = {name: node for node in graph.node for name in node.output}
     stored = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
     nodes: list[onnx.NodeProto] = []
@@ -65,31 +67,7 @@ def with_integer_biases(model: Model) -> Model:
         if node.op_type == "Conv" and len(sources) == 2 and len(readers[node.input[1]]) == 1:
             nodes += _round_bias(graph, node, sources, stored)
         nodes.append(node)
-    return _with_nodes(model, graph, nodes)
-
-
-def _copy(model: Model) -> onnx.GraphProto:
-    graph = onnx.GraphProto()
-    graph.CopyFrom(model.proto.graph)
-    return graph
-
-
-def _with_nodes(model: Model, graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> Model:
-    every_node = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:], graph.value_info[:]
-    graph.node.extend(every_node)
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
-    proto.graph.CopyFrom(graph)
-    return Model(proto, model.contract)
-
-
-def _readers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    return readers
+    return with_nodes(model, proto, nodes)
 
 
 def _quantizer_behind(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx
 from onnx import TensorProto, helper
 
 from edge.engine.openvino import openvino_form
 from edge.engine.runtimes import load_openvino
 from edge.errors import ModelError
+from edge.model.onnx_file import copy_proto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,7 @@ class TensorProbe:
     """
 
     def __init__(self, model: Model, names: Sequence[str]) -> None:
-        proto = onnx.ModelProto()
-        proto.CopyFrom(openvino_form(model).proto)
+        proto = copy_proto(openvino_form(model))
         del proto.graph.output[:]
         proto.graph.output.extend(
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edge.model.onnx_file import Model
+from edge.model.onnx_file import Model, copy_proto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +32,7 @@ def raise_lowered(model: Model) -> Model:
     The integers are those of the given network plus 128, but for what float32 loses where 128 steps
     are put back into a bias: a sum within that of a tie may be rounded to the other side.
     """
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     graph = _Graph(proto.graph)
     graph.lift(graph.find_lowered())
     return Model(proto, model.contract)

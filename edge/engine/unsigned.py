@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edge.model.onnx_file import Model
+from edge.model.onnx_file import Model, copy_proto, with_nodes
 from edge.model.weights import LEVELS
 
 if TYPE_CHECKING:
@@ -30,8 +30,7 @@ def with_unsigned_activations(model: Model) -> Model:
     The quantiser's own saturation at 127 becomes a Clip in front of it, so that every integer
     stays the one that TensorRT and ONNX Runtime have.
     """
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     graph = proto.graph
     made_by = {name: node for node in graph.node for name in node.output}
     stored = {item.name: item for item in graph.initializer}
@@ -54,10 +53,7 @@ def with_unsigned_activations(model: Model) -> Model:
         elif node.op_type == "DequantizeLinear" and node.input[0] in zeros:
             node.input[2] = zeros[node.input[0]]
         nodes.append(node)
-    every_node = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:]
-    graph.node.extend(every_node)
-    return Model(proto, model.contract)
+    return with_nodes(model, proto, nodes)
 
 
 def _is_symmetric_int8(node: onnx.NodeProto, stored: dict[str, onnx.TensorProto]) -> bool:

@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from edge.errors import InputError, ModelError
-from edge.model.onnx_file import Model, inputs_of, shape_of, with_contract
+from edge.model.onnx_file import Model, copy_proto, inputs_of, shape_of, with_contract
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -60,8 +60,7 @@ def open_batch(model: Model) -> Model:
     Raises:
         ModelError: something inside the network works on one picture only.
     """
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     graph = proto.graph
     _follow_input_in_reshapes(graph)
     del graph.value_info[:]

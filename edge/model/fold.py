@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.model.onnx_file import Model, inputs_of, with_contract
+from edge.model.onnx_file import Model, copy_proto, inputs_of, with_contract
 from edge.model.weights import expand_weights
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def fold(model: Model) -> Model:
     if model.takes_pixels:
         return model
     float_weights = model if model.is_int8 else expand_weights(model)
-    proto = onnx.ModelProto()
-    proto.CopyFrom(float_weights.proto)
+    proto = copy_proto(float_weights)
     graph, contract = proto.graph, model.contract
     old_input = inputs_of(graph)[0].name
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import ModelError
 from edge.model.fold import fold
-from edge.model.onnx_file import Model, with_contract
+from edge.model.onnx_file import Model, copy_proto, with_contract
 
 
 def to_half(model: Model) -> Model:
@@ -19,8 +19,7 @@ def to_half(model: Model) -> Model:
     """
     if model.is_int8:
         raise ModelError(f"{model.contract.name}: is int8", hint="Give the fp32 model for fp16")
-    proto = onnx.ModelProto()
-    proto.CopyFrom(fold(model).proto)
+    proto = copy_proto(fold(model))
     graph = proto.graph
     for item in graph.initializer:
         _narrow(item, model.contract.name)

@@ -14,7 +14,7 @@ from edge.files import read_bytes, sha256_bytes, write_atomic
 from edge.model.contract import Contract, parse_contract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 CONTRACT_KEY = "edge.contract"
@@ -165,6 +165,33 @@ def load_model(path: Path) -> Model:
         f"{path}: has no labels and no preprocessing in its metadata",
         hint=f"Store them with: edge models import {path} --labels FILE --size 224 -o model.onnx",
     )
+
+
+def copy_proto(model: Model) -> onnx.ModelProto:
+    """Give a network of its own, whose nodes and arrays may be changed."""
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    return proto
+
+
+def with_nodes(model: Model, proto: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> Model:
+    """Give a model of `proto`, with these nodes in the place of its own, which may be among them.
+
+    Shapes that were stored are forgotten: they may be of tensors that are no longer there.
+    """
+    kept = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del proto.graph.node[:], proto.graph.value_info[:]
+    proto.graph.node.extend(kept)
+    return Model(proto, model.contract)
+
+
+def readers_of(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    """Give the nodes that read each tensor, once for each time that they do."""
+    readers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    return readers
 
 
 def save_model(model: Model, path: Path) -> None:

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, checker, helper, numpy_helper
 
 from edge.errors import InputError, ModelError
-from edge.model.onnx_file import Model, first_line, inputs_of
+from edge.model.onnx_file import Model, copy_proto, first_line, inputs_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,8 +40,7 @@ def add_top_k(model: Model, k: int) -> Model:
     """
     contract = model.contract
     check_top_k(k, contract)
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     graph = proto.graph
     scores = graph.output[0]
     batch = inputs_of(graph)[0].type.tensor_type.shape.dim[0]

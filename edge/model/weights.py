@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.model.onnx_file import Model, with_contract
+from edge.model.onnx_file import Model, copy_proto, with_contract
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -80,16 +80,14 @@ def quantize_weights_inplace(graph: onnx.GraphProto) -> None:
 
 def store_weights_int8(model: Model) -> Model:
     """Give the model with its weights stored as int8: a quarter of the size, float arithmetic."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     quantize_weights_inplace(proto.graph)
     return with_contract(proto, model.contract)
 
 
 def expand_weights(model: Model) -> Model:
     """Give the model with weights that were stored as int8 turned into float32 again."""
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
+    proto = copy_proto(model)
     graph = proto.graph
     arrays = {item.name: item for item in graph.initializer}
     nodes: list[onnx.NodeProto] = []

@@ -17,7 +17,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edge.model.fold import PLANES
-from edge.model.onnx_file import Model, with_contract
+from edge.model.onnx_file import Model, copy_proto, with_contract
 from edge.quant.network import PIXEL_ZERO
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class _Writer:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._proto = onnx.ModelProto()
-        self._proto.CopyFrom(network.model.proto)
+        self._proto = copy_proto(network.model)
         self._arrays: dict[str, npt.NDArray[np.generic]] = {}
         self._nodes: list[onnx.NodeProto] = []
         self._renamed: dict[str, str] = {}

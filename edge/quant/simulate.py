@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from edge.model.onnx_file import Model
+from edge.model.onnx_file import copy_proto, with_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from edge.model.onnx_file import Model
     from edge.quant.network import Network, Site
 
 
@@ -25,8 +26,7 @@ def simulate(network: Network, active: Collection[str] = ()) -> Model:
             several copies saturates even where it is not rounded, as its sum needs that.
     """
     steered = {*active, *(name for name, site in network.sites.items() if site.copies > 1)}
-    proto = onnx.ModelProto()
-    proto.CopyFrom(network.model.proto)
+    proto = copy_proto(network.model)
     graph = proto.graph
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
@@ -40,10 +40,7 @@ def simulate(network: Network, active: Collection[str] = ()) -> Model:
         for name in node.output:
             if name in steered:
                 nodes += _levels(graph, network.sites[name], rounded=name in active)
-    every_node = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del graph.node[:], graph.value_info[:]
-    graph.node.extend(every_node)
-    return Model(proto, network.model.contract)
+    return with_nodes(network.model, proto, nodes)
 
 
 def _give_present_weights(graph: onnx.GraphProto, node: onnx.NodeProto, network: Network) -> None:
